@@ -1,0 +1,56 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Rynxs.Ledger.Events;
+
+/// <summary>
+/// The payload of an event that we write: a closed family of records, one per event type, serialised by source generation with
+/// snake_case names and without nulls. Free text never lies in a payload: it holds a <see cref="CommittedText"/> instead.
+/// </summary>
+public abstract record LedgerPayload
+{
+    private protected LedgerPayload()
+    {
+    }
+
+    /// <summary>The record's <c>type</c>.</summary>
+    [JsonIgnore]
+    public abstract string EventType { get; }
+
+    /// <summary>The payload as JSON, by its concrete type.</summary>
+    public JsonElement ToJson() => JsonSerializer.SerializeToElement(this, GetType(), LedgerPayloadContext.Default);
+}
+
+/// <summary>Free text, by commitment: the text itself is a side blob.</summary>
+/// <param name="Commitment">Text form of the <see cref="Blobs.Commitment"/>.</param>
+/// <param name="Bytes">Length of the whole text in bytes, before any cut.</param>
+/// <param name="CutBytes">How many trailing bytes were left out of the blob; null when none.</param>
+public sealed record CommittedText(string Commitment, long Bytes, long? CutBytes = null);
+
+/// <summary>Source-generated serialisers of all payloads.</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    UseStringEnumConverter = true)]
+[JsonSerializable(typeof(AgentObserved))]
+[JsonSerializable(typeof(ActionsDecided))]
+[JsonSerializable(typeof(ActionApplied))]
+[JsonSerializable(typeof(ActionFailed))]
+[JsonSerializable(typeof(LedgerOpened))]
+[JsonSerializable(typeof(ResourceMutated))]
+[JsonSerializable(typeof(RequestDenied))]
+[JsonSerializable(typeof(ApprovalRequested))]
+[JsonSerializable(typeof(ApprovalDecided))]
+[JsonSerializable(typeof(MessageReceived))]
+[JsonSerializable(typeof(MessageRejected))]
+[JsonSerializable(typeof(MessageAnswered))]
+[JsonSerializable(typeof(TaskStarted))]
+[JsonSerializable(typeof(TaskFinished))]
+[JsonSerializable(typeof(ModelTurn))]
+[JsonSerializable(typeof(PolicyDecided))]
+[JsonSerializable(typeof(ToolIntent))]
+[JsonSerializable(typeof(ToolOutcome))]
+[JsonSerializable(typeof(SandboxStarted))]
+[JsonSerializable(typeof(SandboxEnded))]
+[JsonSerializable(typeof(SandboxViolation))]
+internal sealed partial class LedgerPayloadContext : JsonSerializerContext;

@@ -1,0 +1,79 @@
+using Rynxs.Ledger.Blobs;
+
+namespace Rynxs.Ledger;
+
+/// <summary>
+/// A set of hash chains with one writer. Implementations: files (here), SQLite and S3 (Rynxs.Ledger.Stores).
+/// </summary>
+public interface ILedger : IAsyncDisposable
+{
+    /// <summary>Opens a chain for appending, creating it if needed; opening it again returns the same instance.</summary>
+    /// <exception cref="LedgerCorruptException">A committed record does not verify.</exception>
+    /// <exception cref="LedgerUnavailableException">The store cannot be read or written.</exception>
+    ValueTask<ILedgerChain> OpenAsync(ChainId id, ChainOptions options, CancellationToken cancellationToken);
+
+    /// <summary>The chains that exist, in ordinal order of their paths.</summary>
+    IReadOnlyList<ChainId> ListChains();
+}
+
+/// <summary>Settings of one chain.</summary>
+public sealed record ChainOptions
+{
+    /// <summary>
+    /// File that receives a copy of every committed line (an agent's <c>audit.jsonl</c>), or null. It is a convenience, not the
+    /// evidence: it is rewritten from the chain when the two disagree at open.
+    /// </summary>
+    public string? MirrorPath { get; init; }
+}
+
+/// <summary>One hash chain, open for appending. Safe for concurrent use; appends are committed in groups.</summary>
+public interface ILedgerChain
+{
+    /// <summary>Which chain this is.</summary>
+    ChainId Id { get; }
+
+    /// <summary>The last committed (durable) record.</summary>
+    ChainHead Head { get; }
+
+    /// <summary>The writer's epoch: grows by one each time the chain is opened for writing.</summary>
+    long Epoch { get; }
+
+    /// <summary>
+    /// Appends one entry and returns when it and its blobs are durable. Cancellation is honoured only until the entry is queued for a
+    /// commit: afterwards the answer tells what happened.
+    /// </summary>
+    /// <exception cref="LedgerUnavailableException">
+    /// Nothing can be appended (disk full, read-only, device error). The caller refuses the action that it wanted to record.
+    /// </exception>
+    /// <exception cref="ArgumentException">The entry has no canonical form or exceeds <see cref="LedgerLimits.MaxRecordBytes"/>.</exception>
+    ValueTask<AppendedRecord> AppendAsync(LedgerEntry entry, CancellationToken cancellationToken);
+
+    /// <summary>Reads committed records from <paramref name="fromSeq"/> (inclusive) to the head as it is when reading starts.</summary>
+    /// <exception cref="LedgerCorruptException">A record does not verify.</exception>
+    IAsyncEnumerable<LedgerRecord> ReadAsync(long fromSeq, CancellationToken cancellationToken);
+
+    /// <summary>Waits until the head is past <paramref name="seq"/>, for followers.</summary>
+    Task WaitForAppendAsync(long seq, CancellationToken cancellationToken);
+
+    /// <summary>The side blob behind a commitment, or null when it was erased or never stored.</summary>
+    ValueTask<SideBlob?> ReadBlobAsync(Commitment commitment, CancellationToken cancellationToken);
+}
+
+/// <summary>The store refused or failed; nothing was appended as far as is known.</summary>
+public sealed class LedgerUnavailableException(string message, Exception? innerException = null) : Exception(message, innerException);
+
+/// <summary>Stored bytes do not verify.</summary>
+public sealed class LedgerCorruptException(string message, string file, long seq, string? expected, string? actual) : Exception(message)
+{
+    /// <summary>File in which the record lies.</summary>
+    public string File { get; } = file;
+
+    /// <summary>Sequence of the first bad record.</summary>
+    public long Seq { get; } = seq;
+
+    /// <summary>What should have been there.</summary>
+    public string? Expected { get; } = expected;
+
+    /// <summary>What is there.</summary>
+    public string? Actual { get; } = actual;
+}

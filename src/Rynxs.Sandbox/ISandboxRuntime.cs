@@ -1,0 +1,201 @@
+using Rynxs.Ledger.Events;
+using Rynxs.Sandbox.Images;
+using Rynxs.Sandbox.Limits;
+using Rynxs.Sandbox.Violations;
+
+namespace Rynxs.Sandbox;
+
+/// <summary>
+/// One way to isolate code: gVisor on this host, a microVM, namespaces, or Pods of a cluster. Everything above this seam is the same.
+/// </summary>
+public interface ISandboxRuntime : IAsyncDisposable
+{
+    /// <summary>What runs, as reported in <c>runtime_used</c>: <c>gvisor</c>, <c>firecracker</c> or <c>namespaces</c>.</summary>
+    string Name { get; }
+
+    /// <summary>Runs a real program in a real sandbox and says whether that worked. Never answers from a file's existence.</summary>
+    Task<RuntimeProbe> ProbeAsync(CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Brings up a sandbox. Every requested control is enforced and probed first; one that cannot be shown to work refuses the sandbox.
+    /// </summary>
+    /// <exception cref="SandboxRefusedException">A control cannot be enforced, or the host cannot run this runtime.</exception>
+    Task<ISandbox> CreateAsync(SandboxSpec spec, CancellationToken cancellationToken);
+
+    /// <summary>The sandboxes of this runtime that are alive now.</summary>
+    IReadOnlyList<ISandbox> List();
+
+    /// <summary>
+    /// Ends what an earlier process of the same state directory left: processes, cgroups, mounts, sockets, bundles. Called once before
+    /// the first <see cref="CreateAsync"/>.
+    /// </summary>
+    Task<SweepReport> SweepAsync(CancellationToken cancellationToken);
+
+    /// <summary>Finds leftovers without touching anything; <c>doctor</c> shows them.</summary>
+    Task<IReadOnlyList<Leftover>> FindLeftoversAsync(CancellationToken cancellationToken);
+}
+
+/// <summary>A running sandbox. Disposing it destroys it, kills every process in it and removes every trace on the host.</summary>
+public interface ISandbox : IAsyncDisposable
+{
+    /// <summary>Unique, never reused.</summary>
+    SandboxId Id { get; }
+
+    /// <summary>Who it works for.</summary>
+    SandboxOwner Owner { get; }
+
+    /// <summary>The runtime that runs it.</summary>
+    string Runtime { get; }
+
+    /// <summary>The root filesystem really used.</summary>
+    ImageDescriptor Image { get; }
+
+    /// <summary>When it was ready.</summary>
+    DateTimeOffset StartedAt { get; }
+
+    /// <summary>How long it took from the request to ready.</summary>
+    TimeSpan ColdStart { get; }
+
+    /// <summary>Every control: requested, enforced by, probed, seen.</summary>
+    IReadOnlyList<SandboxControl> Controls { get; }
+
+    /// <summary>Cancelled when the sandbox has ended, for whatever reason.</summary>
+    CancellationToken Ended { get; }
+
+    /// <summary>
+    /// Runs one program to its end. Programs of one sandbox run one at a time, so that limits and violations belong to one of them.
+    /// A program that hits its deadline or a kill rule takes the sandbox with it; files in the workspace stay.
+    /// </summary>
+    /// <exception cref="SandboxStartException">The program never started (not found, sandbox gone).</exception>
+    /// <exception cref="OperationCanceledException">Never: cancellation kills the program and is a <see cref="TerminationReason"/>.</exception>
+    Task<ExecutionResult> ExecuteAsync(ExecutionRequest request, CancellationToken cancellationToken);
+}
+
+/// <summary>Identity of a sandbox: <c>sb-</c> and 16 lowercase hexadecimal digits.</summary>
+public readonly record struct SandboxId(string Value)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Value;
+}
+
+/// <summary>Namespace and name of the agent (or caller-given agent id) that a sandbox works for.</summary>
+public readonly record struct SandboxOwner(string Namespace, string Name);
+
+/// <summary>What to bring up.</summary>
+public sealed record SandboxSpec
+{
+    public required SandboxOwner Owner { get; init; }
+
+    /// <summary>The root filesystem, read-only inside.</summary>
+    public required ImageDescriptor Image { get; init; }
+
+    /// <summary>Host directory mounted read-write at <c>/workspace/files</c>; null gives a private tmpfs there.</summary>
+    public string? WorkspaceDirectory { get; init; }
+
+    /// <summary>Limit of the workspace in bytes.</summary>
+    public long WorkspaceBytes { get; init; } = 1024L * 1024 * 1024;
+
+    public SandboxLimits Limits { get; init; } = new();
+
+    /// <summary>gVisor platform, <c>systrap</c> or <c>ptrace</c>; null for the runtime's default.</summary>
+    public string? Platform { get; init; }
+}
+
+/// <summary>One program.</summary>
+public sealed record ExecutionRequest
+{
+    /// <summary>Chosen by the caller; violations and records refer to it.</summary>
+    public required string ExecutionId { get; init; }
+
+    /// <summary>Program and arguments; no shell is involved unless it is named here.</summary>
+    public required IReadOnlyList<string> Arguments { get; init; }
+
+    /// <summary>Added to the base environment (PATH, HOME, LANG); names of the base cannot be overridden when they start with <c>RYNXS_</c>.</summary>
+    public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Working directory inside; default <c>/workspace/files</c>.</summary>
+    public string WorkingDirectory { get; init; } = "/workspace/files";
+
+    /// <summary>Given on standard input, then end of file.</summary>
+    public ReadOnlyMemory<byte> StandardInput { get; init; }
+
+    /// <summary>Deadline from the start of the program, 1 ms to 600 s.</summary>
+    public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Cap of stdout and of stderr, each, in bytes. What is beyond is dropped and flagged.</summary>
+    public int OutputBytes { get; init; } = 1024 * 1024;
+
+    /// <summary>Called with each chunk as it arrives, within the cap; null when nobody listens. Must not block.</summary>
+    public Action<OutputChunk>? OnOutput { get; init; }
+}
+
+/// <summary>A piece of output.</summary>
+public readonly record struct OutputChunk(bool IsError, ReadOnlyMemory<byte> Data);
+
+/// <summary>How a program ended.</summary>
+public sealed record ExecutionResult
+{
+    /// <summary>Exit code; 128 + signal when killed by one; null when it was ended with the sandbox.</summary>
+    public required int? ExitCode { get; init; }
+    public required TerminationReason Reason { get; init; }
+    public required ReadOnlyMemory<byte> StandardOutput { get; init; }
+    public required ReadOnlyMemory<byte> StandardError { get; init; }
+    public required bool StandardOutputTruncated { get; init; }
+    public required bool StandardErrorTruncated { get; init; }
+    public required TimeSpan Duration { get; init; }
+
+    /// <summary>What the program tried that a rule watches for, in order.</summary>
+    public required IReadOnlyList<Violation> Violations { get; init; }
+    public required ResourceUsage Usage { get; init; }
+}
+
+/// <summary>Measured use; null where this host cannot measure, never a made-up number.</summary>
+public sealed record ResourceUsage(TimeSpan? Cpu, long? MemoryPeakBytes, long? ReadBytes, long? WrittenBytes);
+
+/// <summary>Why a program ended. Wire names are snake_case.</summary>
+public enum TerminationReason
+{
+    /// <summary>Exit code 0.</summary>
+    Completed,
+
+    /// <summary>Any other exit code, or a signal of its own making.</summary>
+    NonzeroExit,
+    Timeout,
+
+    /// <summary>The kernel's OOM killer acted in the sandbox's cgroup.</summary>
+    OomKilled,
+
+    /// <summary>It wrote more than the output limit and was stopped.</summary>
+    OutputLimit,
+
+    /// <summary>It failed after being refused a process.</summary>
+    PidsLimit,
+
+    /// <summary>It failed after filling its disk.</summary>
+    DiskLimit,
+
+    /// <summary>A rule with the action kill matched.</summary>
+    SecurityViolation,
+    Cancelled,
+}
+
+/// <summary>A real run's answer.</summary>
+public sealed record RuntimeProbe(bool Available, string Version, string Detail);
+
+/// <summary>What a sweep ended.</summary>
+public sealed record SweepReport(IReadOnlyList<Leftover> Removed, IReadOnlyList<Leftover> Failed);
+
+/// <summary>Something left on the host.</summary>
+/// <param name="Kind"><c>process</c>, <c>cgroup</c>, <c>mount</c>, <c>directory</c>, <c>socket</c>.</param>
+/// <param name="Name">Path or pid.</param>
+public sealed record Leftover(string Kind, string Name);
+
+/// <summary>A sandbox was refused. The message names the control and the reason, and may be shown to the caller.</summary>
+public sealed class SandboxRefusedException(string control, string message, Exception? innerException = null) : Exception(message, innerException)
+{
+    /// <summary>Which control, or <c>runtime</c>.</summary>
+    public string Control { get; } = control;
+}
+
+/// <summary>A program never started. The message may be shown to the caller.</summary>
+public sealed class SandboxStartException(string message, Exception? innerException = null) : Exception(message, innerException);
