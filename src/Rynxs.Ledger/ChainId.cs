@@ -33,6 +33,10 @@ public sealed record ChainId
         return new ChainId(agentNamespace, agentName);
     }
 
+    /// <summary>The audit chain of one agent, or null when a part is not an RFC 1123 label: for names that come from a directory.</summary>
+    public static ChainId? TryAgent(string agentNamespace, string agentName) =>
+        IsLabel(agentNamespace) && IsLabel(agentName) ? new ChainId(agentNamespace, agentName) : null;
+
     /// <summary>Path of the chain below the ledger's root: <c>control</c> or <c>agents/NAMESPACE/NAME</c>.</summary>
     public string RelativePath => AgentName is null ? "control" : $"agents/{AgentNamespace}/{AgentName}";
 
@@ -42,12 +46,13 @@ public sealed record ChainId
     private static void ThrowIfNotLabel(string value, string parameter)
     {
         ArgumentNullException.ThrowIfNull(value, parameter);
-        bool valid = value.Length is > 0 and <= 63
-            && value[0] != '-' && value[^1] != '-'
-            && value.All(c => c is (>= 'a' and <= 'z') or (>= '0' and <= '9') or '-');
-        if (!valid)
+        if (!IsLabel(value))
         {
             throw new ArgumentException($"'{value}' is not an RFC 1123 label: 1 to 63 of a-z, 0-9 and '-'.", parameter);
         }
     }
+
+    private static bool IsLabel(string value) => value.Length is > 0 and <= 63
+        && value[0] != '-' && value[^1] != '-'
+        && value.All(c => c is (>= 'a' and <= 'z') or (>= '0' and <= '9') or '-');
 }

@@ -22,6 +22,17 @@ public sealed record AgentObserved : LedgerPayload
     public required long ObservedLogicalTime { get; init; }
 }
 
+/// <summary>An Agent is going away: its deletion was asked for, or the object is gone.</summary>
+public sealed record AgentDeletionObserved : LedgerPayload
+{
+    /// <inheritdoc/>
+    public override string EventType => nameof(AgentDeletionObserved);
+
+    public required string Name { get; init; }
+    public required string Namespace { get; init; }
+    public required long ObservedLogicalTime { get; init; }
+}
+
 /// <summary>What the pure decider wants done: the intent, appended before any action runs.</summary>
 public sealed record ActionsDecided : LedgerPayload
 {
@@ -118,4 +129,7 @@ public sealed record RequestDenied : LedgerPayload
     public required string Verb { get; init; }
     public required string Resource { get; init; }
     public required string Reason { get; init; }
+
+    /// <summary>How many refusals this record stands for; null for one. A flood is recorded as a sum, so that it cannot fill the disk.</summary>
+    public long? Count { get; init; }
 }

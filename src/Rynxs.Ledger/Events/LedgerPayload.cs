@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
 
 namespace Rynxs.Ledger.Events;
 
@@ -18,7 +19,23 @@ public abstract record LedgerPayload
     public abstract string EventType { get; }
 
     /// <summary>The payload as JSON, by its concrete type.</summary>
-    public JsonElement ToJson() => JsonSerializer.SerializeToElement(this, GetType(), LedgerPayloadContext.Default);
+    /// <exception cref="ArgumentException">A text holds a lone surrogate: it has no UTF-8 form, and replacing it would record another text.</exception>
+    public JsonElement ToJson() => JsonSerializer.SerializeToElement(this, Strict.GetTypeInfo(GetType()));
+
+    private static readonly JsonSerializerOptions Strict = new(LedgerPayloadContext.Default.Options)
+    {
+        Encoder = new WellFormedTextEncoder(),
+        TypeInfoResolver = LedgerPayloadContext.Default.WithAddedModifier(LeaveOutEventType),
+    };
+
+    /// <summary>The type stands in the record. JsonIgnore is not inherited by the overrides, so each of them would repeat it.</summary>
+    private static void LeaveOutEventType(JsonTypeInfo type)
+    {
+        if (type.Properties.FirstOrDefault(property => property.Name == "event_type") is { } repeated)
+        {
+            type.Properties.Remove(repeated);
+        }
+    }
 }
 
 /// <summary>Free text, by commitment: the text itself is a side blob.</summary>
@@ -33,6 +50,7 @@ public sealed record CommittedText(string Commitment, long Bytes, long? CutBytes
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     UseStringEnumConverter = true)]
 [JsonSerializable(typeof(AgentObserved))]
+[JsonSerializable(typeof(AgentDeletionObserved))]
 [JsonSerializable(typeof(ActionsDecided))]
 [JsonSerializable(typeof(ActionApplied))]
 [JsonSerializable(typeof(ActionFailed))]

@@ -1,0 +1,29 @@
+using System.Globalization;
+
+namespace Rynxs.Ledger.Files;
+
+/// <summary>Names of segments: <c>records-</c>, the first sequence in 20 digits, <c>.jsonl</c>. Ordinal order is the order of the chain.</summary>
+internal static class SegmentName
+{
+    private const string Prefix = "records-";
+    private const string Suffix = ".jsonl";
+
+    public static string Of(long firstSeq) => string.Create(CultureInfo.InvariantCulture, $"{Prefix}{firstSeq:D20}{Suffix}");
+
+    /// <summary>The segments of a chain's directory by first sequence. Other files are ignored.</summary>
+    public static IReadOnlyList<(long FirstSeq, string Path)> List(string directory)
+    {
+        var segments = new List<(long FirstSeq, string Path)>();
+        foreach (string path in Directory.EnumerateFiles(directory, Prefix + "*" + Suffix))
+        {
+            ReadOnlySpan<char> digits = Path.GetFileName(path.AsSpan())[Prefix.Length..^Suffix.Length];
+            if (digits.Length == 20 && long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out long firstSeq))
+            {
+                segments.Add((firstSeq, path));
+            }
+        }
+
+        segments.Sort(static (left, right) => left.FirstSeq.CompareTo(right.FirstSeq));
+        return segments;
+    }
+}
