@@ -1,0 +1,64 @@
+using System.Globalization;
+using Rynxs.Ledger.Files;
+
+namespace Rynxs.Ledger.Tests.Crashes;
+
+/// <summary>
+/// A process that appends until it is killed, and prints <c>SEQ HASH</c> for each acknowledged record. With <c>once</c> it tries ten
+/// records, each in a segment of its own, prints how they fared and ends.
+/// </summary>
+internal static class CrashWriter
+{
+    public const string Argument = "--crash-writer";
+
+    public static async Task<int> RunAsync(string[] args)
+    {
+        bool once = args is [_, "once"];
+        await using FileLedger ledger = await FileLedger.OpenAsync(
+            new FileLedgerOptions { Directory = args[0], SegmentBytes = once ? 1 : 4096 }, CancellationToken.None);
+        ILedgerChain chain = await ledger.OpenAsync(ChainId.Control, new ChainOptions(), CancellationToken.None);
+        if (once)
+        {
+            return await AppendUntilRefusedAsync(chain);
+        }
+
+        using var output = new StreamWriter(Console.OpenStandardOutput()) { AutoFlush = true };
+        var gate = new Lock();
+        await Task.WhenAll(Enumerable.Range(0, 4).Select(async writer =>
+        {
+            for (int number = 0; ; number++)
+            {
+                AppendedRecord appended = await chain.AppendAsync(
+                    Entries.Numbered(number, blobText: number % 3 == 0 ? $"blob {writer} {number}" : null), CancellationToken.None);
+                lock (gate)
+                {
+                    output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{appended.Seq} {appended.EventHash}"));
+                }
+            }
+        }));
+        return 0;
+    }
+
+    /// <summary>Appends up to ten records; says how many were acknowledged and what refused the next ones.</summary>
+    private static async Task<int> AppendUntilRefusedAsync(ILedgerChain chain)
+    {
+        int acknowledged = 0;
+        int refused = 0;
+        for (int number = 0; number < 10; number++)
+        {
+            try
+            {
+                await chain.AppendAsync(Entries.Numbered(number), CancellationToken.None);
+                acknowledged++;
+            }
+            catch (LedgerUnavailableException exception)
+            {
+                refused++;
+                Console.WriteLine("refused: " + exception.Message);
+            }
+        }
+
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"acknowledged {acknowledged} refused {refused}"));
+        return 0;
+    }
+}

@@ -1,0 +1,21 @@
+using Rynxs.Ledger.Tests.Crashes;
+using Xunit.MicrosoftTestingPlatform;
+using Xunit.Runner.InProc.SystemConsole;
+
+namespace Rynxs.Ledger.Tests;
+
+/// <summary>Runs the tests, or, started by a crash test, the writer that it kills.</summary>
+internal static class Program
+{
+    public static async Task<int> Main(string[] args)
+    {
+        if (args is [CrashWriter.Argument, ..])
+        {
+            return await CrashWriter.RunAsync(args[1..]);
+        }
+
+        return args.Any(argument => argument is "--server" or "--internal-msbuild-node")
+            ? await TestPlatformTestFramework.RunAsync(args, SelfRegisteredExtensions.AddSelfRegisteredExtensions)
+            : await ConsoleRunner.Run(args);
+    }
+}
