@@ -1,0 +1,208 @@
+using System.Collections.Concurrent;
+using Rynxs.Ledger;
+using Rynxs.Resources.Identity;
+using Rynxs.Sandbox;
+using Rynxs.Sandbox.Images;
+using Rynxs.Sandbox.Limits;
+using Rynxs.Server.Audit;
+using Rynxs.Server.Metrics;
+
+namespace Rynxs.Server.Execution;
+
+/// <summary>What executions need.</summary>
+internal sealed record SandboxExecutorServices(
+    ISandboxRuntime Runtime, ImageStore Images, AgentChains Chains, ExecutionPolicy Policy, ExecutionGate Gate, ExecutionRecords Records,
+    ServerMetrics Metrics, TimeProvider TimeProvider);
+
+/// <summary>
+/// Runs code once, each time in a sandbox of its own that is destroyed afterwards. Policy, intent, effect and outcome in this order; an
+/// intent that cannot be recorded refuses the execution.
+/// </summary>
+internal sealed partial class SandboxExecutor(SandboxExecutorServices services, ILogger<SandboxExecutor> logger) : IAsyncDisposable
+{
+    private readonly ConcurrentDictionary<string, (string ExecutionId, string AgentId)> _active = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<Task, bool> _cleanups = new();
+
+    /// <summary>Runs it and waits for its end.</summary>
+    /// <param name="request">Validated.</param>
+    /// <param name="agentNamespace">Namespace of the agent id.</param>
+    /// <param name="principal">Who asks.</param>
+    /// <param name="hashVerified">The request pinned the constitutional hash and it was equal.</param>
+    /// <param name="cancellationToken">The caller left: the program is killed.</param>
+    public async Task<ExecuteResponse> ExecuteAsync(
+        ExecuteRequest request, string agentNamespace, Principal principal, bool hashVerified, CancellationToken cancellationToken)
+    {
+        string executionId = Guid.NewGuid().ToString();
+        using IDisposable place = await services.Gate.EnterAsync($"{agentNamespace}/{request.AgentId}", cancellationToken);
+        ILedgerChain chain = await services.Chains.OpenAsync(agentNamespace, AgentChains.ChainNameOf(request.AgentId), cancellationToken);
+        var audit = new ExecutionAudit(chain, $"{agentNamespace}/{request.AgentId}", principal.Name, executionId);
+        await services.Policy.RequireAllowedAsync(request, agentNamespace, audit, cancellationToken);
+        ImageResolution image = await services.Images.ResolveAsync(ImageStore.BuiltInName, cancellationToken);
+        await audit.IntentAsync(request.Code, image.Image.Digest, cancellationToken);
+
+        ISandbox sandbox = await StartAsync(request, agentNamespace, image.Image, audit, cancellationToken);
+        _active[sandbox.Id.Value] = (executionId, request.AgentId);
+        string ended = "failed";
+        try
+        {
+            services.Metrics.ColdStarted(sandbox.Runtime, sandbox.ColdStart);
+            ExecuteResponse response = await RunAsync(request, executionId, sandbox, audit, hashVerified, cancellationToken);
+            ended = response.TerminationReason;
+            services.Records.Add(new ExecutionRecord(agentNamespace, principal.Name, response));
+            return response;
+        }
+        finally
+        {
+            Own(EndAsync(sandbox, audit, ended));
+        }
+    }
+
+    /// <summary>Sandboxes that are alive, with the execution of each where it has one.</summary>
+    public IReadOnlyList<ActiveSandbox> List()
+    {
+        DateTimeOffset now = services.TimeProvider.GetUtcNow();
+        return
+        [
+            .. services.Runtime.List().Select(sandbox =>
+            {
+                bool ours = _active.TryGetValue(sandbox.Id.Value, out (string ExecutionId, string AgentId) execution);
+                return new ActiveSandbox(
+                    ours ? execution.ExecutionId : null, ours ? execution.AgentId : sandbox.Owner.Name, sandbox.Owner.Namespace, sandbox.Runtime,
+                    Math.Max(0, (now - sandbox.StartedAt).TotalSeconds), sandbox.Id.Value);
+            }),
+        ];
+    }
+
+    /// <summary>Waits for the sandboxes that are being destroyed.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await Task.WhenAll(_cleanups.Keys);
+        services.Gate.Dispose();
+    }
+
+    private async Task<ISandbox> StartAsync(
+        ExecuteRequest request, string agentNamespace, ImageDescriptor image, ExecutionAudit audit, CancellationToken cancellationToken)
+    {
+        var spec = new SandboxSpec
+        {
+            Owner = new SandboxOwner(agentNamespace, AgentChains.ChainNameOf(request.AgentId)),
+            Image = image,
+            WorkspaceBytes = request.MemoryLimitMb * 1024L * 1024 / 2,
+            Limits = new SandboxLimits
+            {
+                MemoryBytes = request.MemoryLimitMb * 1024L * 1024,
+                Cpus = request.CpuLimit,
+                TmpBytes = Math.Min(64L * 1024 * 1024, request.MemoryLimitMb * 1024L * 1024 / 2),
+            },
+        };
+        try
+        {
+            return await services.Runtime.CreateAsync(spec, cancellationToken);
+        }
+        catch (SandboxRefusedException)
+        {
+            services.Metrics.ExecutionRejected("sandbox_refused");
+            await audit.NotStartedAsync("start_failed");
+            throw;
+        }
+        catch (OperationCanceledException)
+        {
+            services.Metrics.ExecutionRejected("cancelled");
+            await audit.NotStartedAsync("cancelled");
+            throw;
+        }
+    }
+
+    private async Task<ExecuteResponse> RunAsync(
+        ExecuteRequest request, string executionId, ISandbox sandbox, ExecutionAudit audit, bool hashVerified, CancellationToken cancellationToken)
+    {
+        (IReadOnlyList<string> arguments, ReadOnlyMemory<byte> input) = CodeCommand.Build(request);
+
+        // The record of the start needs no answer before the program runs: the intent is durable, and that is the promise.
+        Task started = audit.StartedAsync(sandbox, CancellationToken.None);
+        DateTimeOffset startedAt = services.TimeProvider.GetUtcNow();
+        ExecutionResult result;
+        try
+        {
+            result = await sandbox.ExecuteAsync(
+                new ExecutionRequest
+                {
+                    ExecutionId = executionId,
+                    Arguments = arguments,
+                    StandardInput = input,
+                    Timeout = TimeSpan.FromSeconds(request.TimeoutSeconds),
+                    Environment = new Dictionary<string, string>(request.Environment)
+                    {
+                        ["EXECUTION_ID"] = executionId,
+                        ["AGENT_ID"] = request.AgentId,
+                    },
+                },
+                cancellationToken);
+        }
+        catch (SandboxStartException)
+        {
+            await started;
+            services.Metrics.ExecutionRejected("start_failed");
+            await audit.NotStartedAsync("start_failed");
+            throw;
+        }
+
+        await started;
+        await audit.OutcomeAsync(sandbox, result);
+        services.Metrics.ExecutionEnded(sandbox.Runtime, result.Reason, result.Duration, result.Violations);
+        string stdout = ExecuteResponse.Text(result.StandardOutput);
+        string stderr = ExecuteResponse.Text(result.StandardError);
+        return new ExecuteResponse
+        {
+            ExecutionId = executionId,
+            AgentId = request.AgentId,
+            Success = result.Reason == TerminationReason.Completed,
+            Output = stdout + stderr,
+            Error = ExecuteResponse.ErrorOf(result),
+            SecurityViolations = [.. result.Violations.Select(ViolationView.Of)],
+            ExecutionTimeSeconds = Math.Round(result.Duration.TotalSeconds, 6),
+            ColdStartTimeMs = Math.Round(sandbox.ColdStart.TotalMilliseconds, 3),
+            ResourceUsage = ResourceUsageView.Of(result),
+            TerminationReason = WireNames.Of(result.Reason),
+            RuntimeUsed = sandbox.Runtime,
+            ConstitutionalHashVerified = hashVerified,
+            ExitCode = result.ExitCode,
+            Stdout = stdout,
+            Stderr = stderr,
+            StdoutTruncated = result.StandardOutputTruncated,
+            StderrTruncated = result.StandardErrorTruncated,
+            StartedAt = startedAt,
+            Image = sandbox.Image.Name,
+            ImageDigest = sandbox.Image.Digest,
+            Controls = sandbox.Controls,
+        };
+    }
+
+    private async Task EndAsync(ISandbox sandbox, ExecutionAudit audit, string reason)
+    {
+        // Off the caller's path; the set of cleanups owns it, and a failure here is ours to tell.
+        await Task.Yield();
+        try
+        {
+            await sandbox.DisposeAsync();
+            await audit.EndedAsync(sandbox, reason);
+        }
+        catch (Exception exception)
+        {
+            LogCleanupFailed(exception, sandbox.Id.Value);
+        }
+        finally
+        {
+            _active.TryRemove(sandbox.Id.Value, out _);
+        }
+    }
+
+    private void Own(Task cleanup)
+    {
+        _cleanups[cleanup] = true;
+        cleanup.ContinueWith(ended => _cleanups.TryRemove(ended, out _), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Sandbox {Sandbox} could not be cleaned up; the next start sweeps it")]
+    private partial void LogCleanupFailed(Exception exception, string sandbox);
+}

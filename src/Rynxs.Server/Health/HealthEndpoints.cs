@@ -1,0 +1,56 @@
+using Rynxs.Resources.Identity;
+using Rynxs.Sandbox;
+using Rynxs.Server.Hosting;
+using Rynxs.Server.Identity;
+using Rynxs.Server.Metrics;
+
+namespace Rynxs.Server.Health;
+
+/// <summary>What monitors ask, and what a client asks about itself.</summary>
+internal static class HealthEndpoints
+{
+    public static void MapHealth(
+        this IEndpointRouteBuilder endpoints, ServerHealth health, ISandboxRuntime runtime, PrometheusExporter exporter, string constitutionalHash)
+    {
+        endpoints.MapGet("/livez", () => Results.Text("ok\n"));
+        endpoints.MapGet("/readyz", async (HttpContext context) =>
+        {
+            ReadinessResponse readiness = await health.CheckAsync(context.RequestAborted);
+            bool ready = readiness.Status == "ready";
+            return Results.Json(
+                readiness, ServerJson.Default.ReadinessResponse,
+                statusCode: ready ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable);
+        });
+        endpoints.MapGet("/health", async (HttpContext context) =>
+        {
+            RuntimeProbe probe = await health.ProbeAsync(context.RequestAborted);
+            return Results.Json(
+                new HealthResponse(
+                    probe.Available ? "healthy" : "degraded", "hardened-sandbox-controller", RynxsServer.Version, constitutionalHash,
+                    probe.Available ? [runtime.Name] : [], runtime.List().Count),
+                ServerJson.Default.HealthResponse);
+        });
+        endpoints.MapGet("/metrics", (HttpContext context) =>
+        {
+            RequestAccess.Require(context, RequestAccess.Readers);
+            return Results.Text(exporter.Write(), PrometheusExporter.ContentType);
+        });
+        endpoints.MapGet("/version", (HttpContext context) =>
+        {
+            _ = context.Principal();
+            return Results.Json(
+                new VersionResponse(RynxsServer.Version, Environment.Version.ToString(), constitutionalHash), ServerJson.Default.VersionResponse);
+        });
+        endpoints.MapGet("/api/v1/whoami", (HttpContext context) =>
+        {
+            Principal principal = context.Principal();
+            return Results.Json(
+                new WhoAmIResponse(
+                    principal.Name, [.. principal.Roles.Order().Select(role => role.ToString())], principal.Namespaces is null ? null : [.. principal.Namespaces.Order(StringComparer.Ordinal)]),
+                ServerJson.Default.WhoAmIResponse);
+        });
+    }
+}
+
+/// <summary>GET /version.</summary>
+internal sealed record VersionResponse(string Version, string Runtime, string ConstitutionalHash);

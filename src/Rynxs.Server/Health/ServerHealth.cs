@@ -1,0 +1,102 @@
+using Rynxs.Ledger;
+using Rynxs.ResourceServer.Storage;
+using Rynxs.Sandbox;
+using Rynxs.Server.State;
+
+namespace Rynxs.Server.Health;
+
+/// <summary>
+/// Whether the parts work, by trying them. Answers are remembered for a short while: these endpoints are open, and a flood of questions
+/// must not become a flood of sandboxes or disk writes.
+/// </summary>
+internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, ResourceStore store, ISandboxRuntime runtime, TimeProvider timeProvider) : IDisposable
+{
+    private static readonly TimeSpan StorageAge = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan ProbeAge = TimeSpan.FromMinutes(1);
+
+    private readonly SemaphoreSlim _probing = new(1, 1);
+    private readonly Lock _gate = new();
+    private (RuntimeProbe Probe, long At)? _probe;
+    private (IReadOnlyList<ReadinessCheck> Checks, long At)? _storage;
+
+    /// <summary>The last answer of a real run in a real sandbox, at most a minute old.</summary>
+    public async Task<RuntimeProbe> ProbeAsync(CancellationToken cancellationToken)
+    {
+        if (_probe is { } fresh && timeProvider.GetElapsedTime(fresh.At) < ProbeAge)
+        {
+            return fresh.Probe;
+        }
+
+        await _probing.WaitAsync(cancellationToken);
+        try
+        {
+            if (_probe is { } known && timeProvider.GetElapsedTime(known.At) < ProbeAge)
+            {
+                return known.Probe;
+            }
+
+            RuntimeProbe probe = await runtime.ProbeAsync(cancellationToken);
+            _probe = (probe, timeProvider.GetTimestamp());
+            return probe;
+        }
+        finally
+        {
+            _probing.Release();
+        }
+    }
+
+    /// <summary>Every check of /readyz.</summary>
+    public async Task<ReadinessResponse> CheckAsync(CancellationToken cancellationToken)
+    {
+        RuntimeProbe probe = await ProbeAsync(cancellationToken);
+        IReadOnlyList<ReadinessCheck> checks = [.. CheckStorage(), new ReadinessCheck("sandbox_runtime", probe.Available, probe.Available ? probe.Version : probe.Detail)];
+        return new ReadinessResponse(checks.All(check => check.Ok) ? "ready" : "not_ready", checks);
+    }
+
+    public void Dispose() => _probing.Dispose();
+
+    private IReadOnlyList<ReadinessCheck> CheckStorage()
+    {
+        lock (_gate)
+        {
+            if (_storage is { } fresh && timeProvider.GetElapsedTime(fresh.At) < StorageAge)
+            {
+                return fresh.Checks;
+            }
+
+            IReadOnlyList<ReadinessCheck> checks =
+            [
+                CheckLedger(),
+                new ReadinessCheck("objects", true, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"version {store.CurrentVersion}")),
+            ];
+            _storage = (checks, timeProvider.GetTimestamp());
+            return checks;
+        }
+    }
+
+    private ReadinessCheck CheckLedger()
+    {
+        string path = Path.Combine(state.Path, "ledger.probe");
+        try
+        {
+            // A durable write beside the ledger: a full or read-only disk shows here before it refuses an append.
+            StateDirectory.WriteAtomically(path, "ok"u8);
+            File.Delete(path);
+            return new ReadinessCheck("ledger", true, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"control head {control.Head.Seq}"));
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            return new ReadinessCheck("ledger", false, "The state directory cannot be written.");
+        }
+    }
+}
+
+/// <summary>One part.</summary>
+internal sealed record ReadinessCheck(string Name, bool Ok, string Detail);
+
+/// <summary>GET /readyz.</summary>
+internal sealed record ReadinessResponse(string Status, IReadOnlyList<ReadinessCheck> Checks);
+
+/// <summary>GET /health: the seed's JSON.</summary>
+internal sealed record HealthResponse(
+    string Status, string Service, string Version, string ConstitutionalHash, IReadOnlyList<string> RuntimesAvailable, int ActiveSandboxes);

@@ -1,0 +1,75 @@
+using System.Net;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Hosting;
+using Rynxs.ResourceServer.Http;
+using Rynxs.Server.Agents;
+using Rynxs.Server.Approvals;
+using Rynxs.Server.Doctor;
+using Rynxs.Server.Execution;
+using Rynxs.Server.Health;
+using Rynxs.Server.Identity;
+using Rynxs.Server.Logging;
+using Rynxs.Server.Metrics;
+using Rynxs.Server.Problems;
+using Rynxs.Server.State;
+
+namespace Rynxs.Server.Hosting;
+
+/// <summary>Kestrel with our limits, the middleware in its order, and every endpoint.</summary>
+internal static class HttpPipeline
+{
+    /// <summary>Bodies of endpoints that do not say otherwise: one object of the resource API.</summary>
+    private const int DefaultBodyBytes = 4 * 1024 * 1024;
+
+    public static WebApplication Build(ServerOptions options, IPEndPoint endpoint)
+    {
+        // Nothing is read from appsettings, the environment or the command line: the options record is all there is.
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.Logging.AddProvider(new JsonLoggerProvider(options.LogWriter ?? Console.Error, options.LogLevel, options.TimeProvider));
+        builder.Logging.SetMinimumLevel(options.LogLevel);
+        builder.Services.AddRouting();
+        builder.Services.AddMetrics();
+        builder.Services.AddSingleton(options.TimeProvider);
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(options.DrainSeconds + 5));
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestBodySize = DefaultBodyBytes;
+            kestrel.Limits.MaxRequestHeadersTotalSize = 32 * 1024;
+            kestrel.Limits.MaxRequestHeaderCount = 64;
+            kestrel.Limits.MaxRequestLineSize = 8 * 1024;
+            kestrel.Limits.MaxConcurrentConnections = 2048;
+            kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
+            kestrel.Limits.KeepAliveTimeout = TimeSpan.FromSeconds(130);
+            kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 1024, gracePeriod: TimeSpan.FromSeconds(5));
+            kestrel.Limits.MinResponseDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(10));
+            kestrel.Listen(endpoint, listen => listen.Protocols = HttpProtocols.Http1);
+        });
+        return builder.Build();
+    }
+
+    public static void Map(
+        WebApplication application, ServerOptions options, IPEndPoint endpoint, StateDirectory state, TokenStore tokens, ServerParts parts, PrometheusExporter exporter)
+    {
+        application.UseRouting();
+        application.UseMiddleware<RequestMetrics>(parts.Metrics, options.TimeProvider);
+        application.UseMiddleware<RequestGuard>(
+            tokens, parts.Denied, parts.Metrics, new RequestGuardOptions(IPAddress.IsLoopback(endpoint.Address), options.DangerousAllowAnonymous));
+        application.UseMiddleware<ProblemMapping>();
+        application.UseEndpoints(_ => { });
+
+        application.MapHealth(parts.Health, parts.Runtime, exporter, options.ConstitutionalHash);
+        application.MapExecution(parts.Executor, parts.Executions, options.ConstitutionalHash);
+        application.MapAgents(parts.Agents, parts.Store);
+        new AgentLogEndpoints(parts.Store, parts.Chains, state, parts.Workspaces, application.Lifetime.ApplicationStopping).Map(application);
+        application.MapApprovals(parts.Store, options.TimeProvider);
+        application.MapResourceApi(parts.Store, context => context.Principal());
+        var doctor = new DoctorChecks(state, parts.Images, parts.Runtime, parts.Store);
+        application.MapGet("/api/v1/doctor", async (HttpContext context) =>
+        {
+            RequestAccess.Require(context, RequestAccess.Readers);
+            return Results.Json(await doctor.RunAsync(context.RequestAborted), ServerJson.Default.DoctorReport);
+        });
+        application.MapFallback(() => Problem.NotFound("Endpoint"));
+    }
+}

@@ -1,0 +1,206 @@
+using System.Diagnostics.Metrics;
+using System.Net;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Http.Features;
+using Rynxs.Ledger;
+using Rynxs.Ledger.Files;
+using Rynxs.ResourceServer.Storage;
+using Rynxs.Server.Identity;
+using Rynxs.Server.Metrics;
+using Rynxs.Server.State;
+
+namespace Rynxs.Server.Hosting;
+
+/// <summary>
+/// A running server: one process, one state directory. It starts in the order state, ledger, objects, sandboxes, agents, loops, HTTP, and
+/// stops in reverse.
+/// </summary>
+/// <remarks>
+/// Stopping: new requests and new work are refused first. Running work gets <see cref="ServerOptions.DrainSeconds"/> to end and is then
+/// cancelled; what was cut off is marked by its missing outcome record. Last, sandboxes are destroyed, the ledger and the store are
+/// closed, and the lock is released.
+/// </remarks>
+public sealed class RynxsServer : IAsyncDisposable
+{
+    private readonly WebApplication _application;
+    private readonly ServerParts _parts;
+    private readonly StateDirectory _state;
+    private readonly PrometheusExporter _exporter;
+    private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Task _watch;
+    private readonly TimeSpan _drain;
+    private Exception? _cause;
+    private int _stopping;
+
+    private RynxsServer(
+        WebApplication application, ServerParts parts, StateDirectory state, PrometheusExporter exporter, Uri url, string adminToken, TimeSpan drain)
+    {
+        _application = application;
+        _parts = parts;
+        _state = state;
+        _exporter = exporter;
+        _drain = drain;
+        Url = url;
+        AdminToken = adminToken;
+        StateDirectory = state.Path;
+        _watch = WatchAsync();
+    }
+
+    /// <summary>Version of this server.</summary>
+    public static string Version { get; } = typeof(RynxsServer).Assembly.GetName().Version?.ToString(3) ?? "0.0.0";
+
+    /// <summary>Base URL with the port really bound.</summary>
+    public Uri Url { get; }
+
+    /// <summary>The administrator's token, as in <c>STATE/token</c>.</summary>
+    public string AdminToken { get; }
+
+    /// <summary>Real path of the state directory.</summary>
+    public string StateDirectory { get; }
+
+    /// <summary>
+    /// Completes when the server has stopped. Faults when a part of it died: the server then stopped itself, it never runs half-alive.
+    /// </summary>
+    public Task Completion => _completion.Task;
+
+    /// <summary>Starts a server and returns when it answers requests.</summary>
+    /// <exception cref="ServerStartException">It cannot start; nothing is left running.</exception>
+    public static async Task<RynxsServer> StartAsync(ServerOptions options, CancellationToken cancellationToken)
+    {
+        IReadOnlyList<string> problems = options.Validate();
+        if (problems.Count > 0 || !ServerOptions.TryParseListen(options.Listen, out IPEndPoint? endpoint))
+        {
+            throw new ServerStartException(StartFailure.InvalidOptions, string.Join(Environment.NewLine, problems));
+        }
+
+        StateDirectory state = State.StateDirectory.Open(options.StateDirectory);
+        try
+        {
+            return await StartAsync(options, endpoint, state, cancellationToken);
+        }
+        catch (Exception exception)
+        {
+            state.Dispose();
+            if (Map(exception, options) is { } known)
+            {
+                throw known;
+            }
+
+            throw;
+        }
+    }
+
+    /// <summary>Stops as described above; safe to call twice.</summary>
+    /// <param name="cancellationToken">Ends the wait for running requests early; what follows is always done.</param>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        if (Interlocked.Exchange(ref _stopping, 1) == 0)
+        {
+            try
+            {
+                await StopPartsAsync(cancellationToken);
+                if (_cause is null)
+                {
+                    _completion.TrySetResult();
+                }
+                else
+                {
+                    _completion.TrySetException(_cause);
+                }
+            }
+            catch (Exception exception)
+            {
+                _completion.TrySetException(exception);
+                throw;
+            }
+
+            return;
+        }
+
+        await Task.WhenAny(Completion);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None);
+
+    private static async Task<RynxsServer> StartAsync(ServerOptions options, IPEndPoint endpoint, StateDirectory state, CancellationToken cancellationToken)
+    {
+        var tokens = new TokenStore(state.Path, options.TimeProvider);
+        string adminToken = tokens.EnsureAdminToken(state.TokenPath);
+        WebApplication application = HttpPipeline.Build(options, endpoint);
+        ServerParts? parts = null;
+        PrometheusExporter? exporter = null;
+        try
+        {
+            var meters = application.Services.GetRequiredService<IMeterFactory>();
+            exporter = new PrometheusExporter(meters);
+            parts = await ServerParts.OpenAsync(
+                options, state, new ServerMetrics(meters), meters, application.Services.GetRequiredService<ILoggerFactory>(), cancellationToken);
+            HttpPipeline.Map(application, options, endpoint, state, tokens, parts, exporter);
+            await application.StartAsync(cancellationToken);
+            string address = application.Services.GetRequiredService<IServer>().Features.GetRequiredFeature<IServerAddressesFeature>().Addresses.First();
+            state.PublishServerInfo(new ServerInfo(Environment.ProcessId, address, Version));
+            return new RynxsServer(application, parts, state, exporter, new Uri(address), adminToken, TimeSpan.FromSeconds(options.DrainSeconds));
+        }
+        catch
+        {
+            exporter?.Dispose();
+            if (parts is not null)
+            {
+                await parts.DisposeAsync();
+            }
+
+            await application.DisposeAsync();
+            throw;
+        }
+    }
+
+    private static ServerStartException? Map(Exception exception, ServerOptions options) => exception switch
+    {
+        ServerStartException known => known,
+        LedgerLockedException locked => new(StartFailure.StateLocked, locked.Message, locked),
+        LedgerCorruptException corrupt => new(
+            StartFailure.StateCorrupt,
+            $"The ledger does not verify: {corrupt.Message} ({corrupt.File}, seq {corrupt.Seq}). Run 'rynxs ledger verify' and keep a copy of the state directory.", corrupt),
+        LedgerUnavailableException unavailable => new(StartFailure.StateUnavailable, $"The ledger cannot be opened: {unavailable.Message}", unavailable),
+        ResourceStoreOpenException store => new(
+            store.Error switch
+            {
+                ResourceStoreOpenError.Locked => StartFailure.StateLocked,
+                ResourceStoreOpenError.Corrupt or ResourceStoreOpenError.NewerSchema => StartFailure.StateCorrupt,
+                _ => StartFailure.StateUnavailable,
+            },
+            store.Message, store),
+        InvalidDataException data => new(StartFailure.StateCorrupt, data.Message, data),
+        Microsoft.AspNetCore.Connections.AddressInUseException or System.Net.Sockets.SocketException => new(
+            StartFailure.AddressUnavailable, $"'{options.Listen}' cannot be listened on: {exception.Message}", exception),
+        IOException io when io.InnerException is Microsoft.AspNetCore.Connections.AddressInUseException => new(
+            StartFailure.AddressUnavailable, $"'{options.Listen}' is in use by another program; choose another --listen.", io),
+        IOException or UnauthorizedAccessException => new(
+            StartFailure.StateUnavailable, $"The state directory '{options.StateDirectory}' cannot be used: {exception.Message}", exception),
+        _ => null,
+    };
+
+    private async Task WatchAsync()
+    {
+        Task<Exception> died = _parts.Background.Died;
+        if (await Task.WhenAny(died, Completion) == died)
+        {
+            _cause = await died;
+            await StopAsync(CancellationToken.None);
+        }
+    }
+
+    private async Task StopPartsAsync(CancellationToken cancellationToken)
+    {
+        using var drain = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        drain.CancelAfter(_drain);
+        await _application.StopAsync(drain.Token);
+        await _parts.DisposeAsync();
+        await _application.DisposeAsync();
+        _exporter.Dispose();
+        _state.WithdrawServerInfo();
+        _state.Dispose();
+    }
+}

@@ -1,0 +1,132 @@
+using System.Globalization;
+using System.Net;
+
+namespace Rynxs.Server.Hosting;
+
+/// <summary>Settings of one server process. Bound once; <see cref="Validate"/> reports every problem together.</summary>
+public sealed record ServerOptions
+{
+    /// <summary>The state directory: created with mode 0700 when it does not exist. One server at a time.</summary>
+    public required string StateDirectory { get; init; }
+
+    /// <summary><c>ADDRESS:PORT</c>; an IP address or <c>localhost</c>. Port 0 takes a free one. Default <c>127.0.0.1:8002</c>.</summary>
+    public string Listen { get; init; } = "127.0.0.1:8002";
+
+    /// <summary>Where root filesystems are kept, shared by all states. Null: <c>RYNXS_IMAGES</c>, else <c>images</c> below the default state directory.</summary>
+    public string? ImagesDirectory { get; init; }
+
+    /// <summary>Requests without a token act as an administrator. Refused unless <see cref="Listen"/> is a loopback address. Default false.</summary>
+    public bool DangerousAllowAnonymous { get; init; }
+
+    /// <summary>How long a stop waits for running work, 0 to 600 seconds, default 20.</summary>
+    public int DrainSeconds { get; init; } = 20;
+
+    /// <summary>Constitutional hash that this deployment pins; requests that pin another one are refused. Default: the seed's.</summary>
+    public string ConstitutionalHash { get; init; } = DefaultConstitutionalHash;
+
+    /// <summary>Sandboxes of the execute API at once over all agents, 1 to 4096. Null: four per CPU.</summary>
+    public int? MaxConcurrentExecutions { get; init; }
+
+    /// <summary>Where the JSON log lines go. Null: standard error.</summary>
+    public TextWriter? LogWriter { get; init; }
+
+    /// <summary>Least level that is logged. Default information.</summary>
+    public LogLevel LogLevel { get; init; } = LogLevel.Information;
+
+    /// <summary>Told what start-up is doing (<c>"Opening the ledger"</c>), for a person. Null when nobody watches.</summary>
+    public Action<string>? Progress { get; init; }
+
+    /// <summary>Clock of everything in this process.</summary>
+    public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
+
+    /// <summary>The hash named by the hardened sandbox API's documentation.</summary>
+    public const string DefaultConstitutionalHash = "cdd01ef066bc6cf2";
+
+    /// <summary><c>/var/lib/rynxs</c> for root, else <c>rynxs</c> below <c>XDG_STATE_HOME</c> or <c>~/.local/state</c>.</summary>
+    public static string DefaultStateDirectory
+    {
+        get
+        {
+            if (Environment.IsPrivilegedProcess)
+            {
+                return "/var/lib/rynxs";
+            }
+
+            string? state = Environment.GetEnvironmentVariable("XDG_STATE_HOME");
+            return Path.Combine(
+                state is { Length: > 0 } ? state : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".local", "state"), "rynxs");
+        }
+    }
+
+    /// <summary>Every problem, each naming its setting; empty when the options can be used.</summary>
+    public IReadOnlyList<string> Validate()
+    {
+        var problems = new List<string>();
+        if (string.IsNullOrWhiteSpace(StateDirectory))
+        {
+            problems.Add("--state: a directory is required.");
+        }
+        else if (StateDirectory.Contains('\0', StringComparison.Ordinal))
+        {
+            problems.Add("--state: the path contains a NUL character.");
+        }
+        else if (File.Exists(StateDirectory))
+        {
+            problems.Add($"--state: '{StateDirectory}' is a file, not a directory.");
+        }
+
+        if (!TryParseListen(Listen, out IPEndPoint? endpoint))
+        {
+            problems.Add($"--listen: '{Listen}' is not ADDRESS:PORT with an IP address (or localhost) and a port from 0 to 65535, such as 127.0.0.1:8002.");
+        }
+        else if (DangerousAllowAnonymous && !IPAddress.IsLoopback(endpoint.Address))
+        {
+            problems.Add($"--dangerous-allow-anonymous: only on a loopback address; '{Listen}' can be reached by others.");
+        }
+
+        if (DrainSeconds is < 0 or > 600)
+        {
+            problems.Add(string.Create(CultureInfo.InvariantCulture, $"--drain-seconds: {DrainSeconds} is not within 0 to 600."));
+        }
+
+        if (MaxConcurrentExecutions is < 1 or > 4096)
+        {
+            problems.Add(string.Create(CultureInfo.InvariantCulture, $"--max-executions: {MaxConcurrentExecutions} is not within 1 to 4096."));
+        }
+
+        if (ConstitutionalHash.Length is < 1 or > 128 || !ConstitutionalHash.All(char.IsAsciiHexDigitLower))
+        {
+            problems.Add("--constitutional-hash: 1 to 128 lowercase hexadecimal digits.");
+        }
+
+        return problems;
+    }
+
+    /// <summary>Splits <c>ADDRESS:PORT</c>; IPv6 addresses stand in brackets.</summary>
+    internal static bool TryParseListen(string text, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out IPEndPoint? endpoint)
+    {
+        endpoint = null;
+        int colon = text.LastIndexOf(':');
+        if (colon <= 0 || !ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out ushort port))
+        {
+            return false;
+        }
+
+        string host = text[..colon];
+        if (host == "localhost")
+        {
+            endpoint = new IPEndPoint(IPAddress.Loopback, port);
+            return true;
+        }
+
+        bool bracketed = host.StartsWith('[') && host.EndsWith(']');
+        if (!IPAddress.TryParse(bracketed ? host[1..^1] : host, out IPAddress? address)
+            || bracketed != (address.AddressFamily == System.Net.Sockets.AddressFamily.InterNetworkV6))
+        {
+            return false;
+        }
+
+        endpoint = new IPEndPoint(address, port);
+        return true;
+    }
+}

@@ -1,0 +1,225 @@
+using System.Diagnostics.Metrics;
+using Rynxs.Agents.Lifecycle;
+using Rynxs.Agents.Tasks;
+using Rynxs.Ledger;
+using Rynxs.Ledger.Files;
+using Rynxs.Operator.Agents;
+using Rynxs.Resources.Client;
+using Rynxs.Resources.Identity;
+using Rynxs.ResourceServer.Storage;
+using Rynxs.Sandbox;
+using Rynxs.Sandbox.GVisor;
+using Rynxs.Sandbox.Images;
+using Rynxs.Server.Agents;
+using Rynxs.Server.Audit;
+using Rynxs.Server.Execution;
+using Rynxs.Server.Health;
+using Rynxs.Server.Metrics;
+using Rynxs.Server.Secrets;
+using Rynxs.Server.State;
+
+namespace Rynxs.Server.Hosting;
+
+/// <summary>
+/// Everything between the state directory and HTTP, opened in order and closed in reverse: ledger, objects, sandboxes, agents, loops.
+/// </summary>
+internal sealed partial class ServerParts : IAsyncDisposable
+{
+    private readonly Stack<IAsyncDisposable> _opened = new();
+    private readonly ILogger<ServerParts> _logger;
+    private readonly ServerOptions _options;
+    private readonly StateDirectory _state;
+    private BackgroundParts? _background;
+
+    private ServerParts(ServerOptions options, StateDirectory state, ILoggerFactory loggers)
+    {
+        _options = options;
+        _state = state;
+        _logger = loggers.CreateLogger<ServerParts>();
+    }
+
+    public required ServerMetrics Metrics { get; init; }
+    public ILedgerChain Control { get; private set; } = null!; // Set by OpenAsync before anyone sees the instance.
+    public ResourceStore Store { get; private set; } = null!; // As above.
+    public ImageStore Images { get; private set; } = null!; // As above.
+    public ISandboxRuntime Runtime { get; private set; } = null!; // As above.
+    public AgentRuntimes Agents { get; private set; } = null!; // As above.
+    public AgentChains Chains { get; private set; } = null!; // As above.
+    public AgentWorkspaces Workspaces { get; private set; } = null!; // As above.
+    public SandboxExecutor Executor { get; private set; } = null!; // As above.
+    public ExecutionRecords Executions { get; } = new();
+    public DeniedRequestLog Denied { get; private set; } = null!; // As above.
+    public ServerHealth Health { get; private set; } = null!; // As above.
+    public BackgroundParts Background => _background ?? throw new InvalidOperationException("The parts are not open.");
+
+    /// <summary>Opens everything and starts the loops. On failure what was opened is closed again.</summary>
+    public static async Task<ServerParts> OpenAsync(
+        ServerOptions options, StateDirectory state, ServerMetrics metrics, IMeterFactory meters, ILoggerFactory loggers, CancellationToken cancellationToken)
+    {
+        var parts = new ServerParts(options, state, loggers) { Metrics = metrics };
+        try
+        {
+            await parts.OpenAsync(meters, loggers, cancellationToken);
+            return parts;
+        }
+        catch
+        {
+            await parts.DisposeAsync();
+            throw;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_background is not null)
+        {
+            await _background.StopAsync();
+            _background.Dispose();
+        }
+
+        while (_opened.TryPop(out IAsyncDisposable? part))
+        {
+            await part.DisposeAsync();
+        }
+
+        Health?.Dispose();
+    }
+
+    private async Task OpenAsync(IMeterFactory meters, ILoggerFactory loggers, CancellationToken cancellationToken)
+    {
+        Report("Opening the ledger");
+        FileLedger ledger = await FileLedger.OpenAsync(
+            new FileLedgerOptions { Directory = _state.LedgerDirectory, TimeProvider = _options.TimeProvider }, cancellationToken);
+        _opened.Push(ledger);
+        Control = await ledger.OpenAsync(ChainId.Control, new ChainOptions(), cancellationToken);
+        Denied = new DeniedRequestLog(Control, _options.TimeProvider, loggers.CreateLogger<DeniedRequestLog>());
+
+        Report("Opening the objects");
+        Store = await ResourceStore.OpenAsync(
+            new ResourceStoreOptions { Path = _state.ObjectsPath, TimeProvider = _options.TimeProvider, MutationLog = new LedgerMutationLog(Control) },
+            cancellationToken);
+        _opened.Push(Store);
+        await Store.BurnVersionsThroughAsync(await LedgerMutationLog.HighestVersionAsync(Control, cancellationToken), cancellationToken);
+
+        await OpenSandboxesAsync(loggers, cancellationToken);
+        Workspaces = new AgentWorkspaces(_state.WorkspacesDirectory);
+        Chains = new AgentChains(ledger, Workspaces);
+        OpenExecutor(loggers);
+        OpenAgents(ledger, meters, loggers);
+        Health = new ServerHealth(_state, Control, Store, Runtime, _options.TimeProvider);
+        Metrics.Observe(() => Runtime.List().Count, () => Gate.Queued, () => Agents.List().Count, () => Control.Head.Seq);
+        StartLoops(loggers);
+    }
+
+    private ExecutionGate Gate { get; set; } = null!; // As above.
+
+    private async Task OpenSandboxesAsync(ILoggerFactory loggers, CancellationToken cancellationToken)
+    {
+        Images = new ImageStore(new ImageStoreOptions { Directory = ImagesDirectory(_options), TimeProvider = _options.TimeProvider });
+        Runtime = new GVisorRuntime(
+            new GVisorOptions { StateKey = GVisorOptions.StateKeyOf(_state.Path), TimeProvider = _options.TimeProvider }, Images,
+            loggers.CreateLogger<GVisorRuntime>());
+        _opened.Push(Runtime);
+
+        Report("Removing what an earlier process left");
+        SweepReport sweep = await Runtime.SweepAsync(cancellationToken);
+        if (sweep.Removed.Count + sweep.Failed.Count > 0)
+        {
+            LogSwept(sweep.Removed.Count, sweep.Failed.Count);
+        }
+
+        try
+        {
+            Report("Checking the sandbox image");
+            await Images.EnsureBuiltInAsync(_options.Progress is { } progress ? new ProgressText(progress) : null, cancellationToken);
+        }
+        catch (ImageException exception)
+        {
+            // Not fatal: objects, audit and the ledger can be read. Every execution is refused, and /readyz and doctor say why.
+            LogNoImage(exception.Code, exception.Message);
+        }
+    }
+
+    private void OpenExecutor(ILoggerFactory loggers)
+    {
+        Gate = new ExecutionGate(_options.MaxConcurrentExecutions ?? Environment.ProcessorCount * 4);
+        Executor = new SandboxExecutor(
+            new SandboxExecutorServices(
+                Runtime, Images, Chains, new ExecutionPolicy(Store.For(Principal.System), _options.TimeProvider), Gate, Executions, Metrics, _options.TimeProvider),
+            loggers.CreateLogger<SandboxExecutor>());
+        _opened.Push(Executor);
+    }
+
+    private void OpenAgents(FileLedger ledger, IMeterFactory meters, ILoggerFactory loggers)
+    {
+        IResourceClient system = Store.For(Principal.System);
+        var services = new AgentServices
+        {
+            Resources = system,
+            Ledger = ledger,
+            Sandboxes = Runtime,
+            Images = Images,
+            Secrets = new FileSecretSource(_state.SecretsDirectory),
+            TimeProvider = _options.TimeProvider,
+            LoggerFactory = loggers,
+            MeterFactory = meters,
+            WorkspacesDirectory = _state.WorkspacesDirectory,
+            AgentStateDirectory = _state.AgentsDirectory,
+        };
+        Agents = new AgentRuntimes(services, new AgentRuntimesOptions { DrainTimeout = TimeSpan.FromSeconds(_options.DrainSeconds) });
+        _opened.Push(Agents);
+        _tasks = new TaskController(services, Agents);
+    }
+
+    private TaskController? _tasks;
+
+    private void StartLoops(ILoggerFactory loggers)
+    {
+        TaskController tasks = _tasks ?? throw new InvalidOperationException("Agents are opened first.");
+        var agents = new AgentController(
+            new AgentControllerOptions
+            {
+                Resources = Store.For(Principal.System),
+                Chain = Control,
+                Executor = new LocalExecutor(Workspaces, Chains, Images, Agents),
+                TimeProvider = _options.TimeProvider,
+            },
+            loggers.CreateLogger<AgentController>());
+        _background = new BackgroundParts(loggers.CreateLogger<BackgroundParts>());
+        _background.Start("agent-controller", agents.RunAsync);
+        _background.Start("task-controller", tasks.RunAsync);
+        _background.Start("denied-requests", Denied.RunAsync);
+    }
+
+    private static string ImagesDirectory(ServerOptions options)
+    {
+        if (options.ImagesDirectory is { Length: > 0 } chosen)
+        {
+            return chosen;
+        }
+
+        string? environment = Environment.GetEnvironmentVariable("RYNXS_IMAGES");
+        return environment is { Length: > 0 } ? environment : Path.Combine(ServerOptions.DefaultStateDirectory, "images");
+    }
+
+    private void Report(string what)
+    {
+        _options.Progress?.Invoke(what);
+        LogStep(what);
+    }
+
+    /// <summary>Unlike Progress&lt;T&gt;, tells on the caller's thread, in order.</summary>
+    private sealed class ProgressText(Action<string> report) : IProgress<string>
+    {
+        public void Report(string value) => report(value);
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Step}")]
+    private partial void LogStep(string step);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Removed {Removed} leftovers of an earlier process; {Failed} could not be removed")]
+    private partial void LogSwept(int removed, int failed);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "No sandbox image ({Code}): {Reason} Executions are refused until it is there")]
+    private partial void LogNoImage(string code, string reason);
+}

@@ -1,0 +1,32 @@
+using System.Text.Json.Serialization;
+using Rynxs.Server.Agents;
+using Rynxs.Server.Doctor;
+using Rynxs.Server.Execution;
+using Rynxs.Server.Health;
+using Rynxs.Server.Identity;
+
+namespace Rynxs.Server;
+
+/// <summary>Source-generated serialisers of the HTTP API: snake_case; nulls are written, because their absence would be a guess.</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    AllowDuplicateProperties = false,
+    RespectRequiredConstructorParameters = true,
+    MaxDepth = 16)]
+[JsonSerializable(typeof(ExecuteResponse))]
+[JsonSerializable(typeof(SandboxStatusResponse))]
+[JsonSerializable(typeof(HealthResponse))]
+[JsonSerializable(typeof(ReadinessResponse))]
+[JsonSerializable(typeof(VersionResponse))]
+[JsonSerializable(typeof(WhoAmIResponse))]
+[JsonSerializable(typeof(ExecBody))]
+[JsonSerializable(typeof(ExecResponse))]
+[JsonSerializable(typeof(MessageBody))]
+[JsonSerializable(typeof(MessageResponse))]
+[JsonSerializable(typeof(AgentLogLine))]
+[JsonSerializable(typeof(DecisionBody))]
+[JsonSerializable(typeof(DoctorReport))]
+[JsonSerializable(typeof(System.Text.Json.Nodes.JsonObject))]
+[JsonSerializable(typeof(IReadOnlyDictionary<string, string>))]
+internal sealed partial class ServerJson : JsonSerializerContext;
