@@ -1,0 +1,27 @@
+using Rynxs.Server.Hosting;
+
+namespace Rynxs.SecurityTests;
+
+/// <summary>Runs the tests, or, as the child of a kill test, the server that is going to be killed.</summary>
+internal static class Program
+{
+    internal const string HostArgument = "--host-server";
+
+    private static async Task<int> Main(string[] arguments)
+    {
+        if (arguments is not [HostArgument, string state])
+        {
+            return await Xunit.Runner.InProc.SystemConsole.ConsoleRunner.Run(arguments);
+        }
+
+        RynxsServer server = await RynxsServer.StartAsync(
+            new ServerOptions { StateDirectory = state, Listen = "127.0.0.1:0", DrainSeconds = 5 }, CancellationToken.None);
+        await Console.Out.WriteLineAsync($"{server.Url} {server.AdminToken}");
+        await Console.Out.FlushAsync();
+
+        // Ends with the process that started it even when that one is killed itself.
+        await Console.In.ReadToEndAsync();
+        await server.StopAsync(CancellationToken.None);
+        return 0;
+    }
+}
