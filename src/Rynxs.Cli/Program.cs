@@ -1,1 +1,4 @@
-Console.WriteLine("rynxs");
+using Rynxs.Cli;
+using Rynxs.Cli.Terminal;
+
+return await CommandLine.RunAsync(args, Screen.ForProcess());
