@@ -10,7 +10,7 @@ public sealed class CrashTests
     [Fact]
     public async Task F4_twenty_tasks_survive_kill_9_of_the_server_and_nothing_is_left_behind()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         using var directory = new TemporaryDirectory();
         string state = directory.File("state");
         await using (RunningServer first = await RunningServer.StartAsync(state))

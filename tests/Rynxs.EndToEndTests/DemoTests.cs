@@ -8,7 +8,7 @@ public sealed class DemoTests
     [Fact]
     public async Task Demo_holds_twice_the_second_time_within_30_seconds_and_leaves_nothing()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         using var temporary = new TemporaryDirectory();
         var environment = new Dictionary<string, string> { ["TMPDIR"] = temporary.Path };
 

@@ -182,7 +182,7 @@ public sealed class MainJobTests(MainJobServer job) : IClassFixture<MainJobServe
 
     private RunningServer Server()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         return job.Server ?? throw new InvalidOperationException("The server was not started.");
     }
 }

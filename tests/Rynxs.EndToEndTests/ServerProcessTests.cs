@@ -6,7 +6,7 @@ public sealed class ServerProcessTests
     [Fact]
     public async Task Second_server_on_one_state_is_refused_and_the_first_goes_on()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         using var directory = new TemporaryDirectory();
         await using RunningServer server = await RunningServer.StartAsync(directory.File("state"));
 
@@ -21,7 +21,7 @@ public sealed class ServerProcessTests
     [Fact]
     public async Task Sigterm_stops_the_server_with_exit_code_0_and_withdraws_its_address()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         using var directory = new TemporaryDirectory();
         await using RunningServer server = await RunningServer.StartAsync(directory.File("state"));
         File.Exists(Path.Combine(server.State, "server.json")).ShouldBeTrue();
@@ -39,7 +39,7 @@ public sealed class ServerProcessTests
     [InlineData("rynxs_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
     public async Task C1_unknown_token_is_refused_with_a_hint(string token)
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         using var directory = new TemporaryDirectory();
         await using RunningServer server = await RunningServer.StartAsync(directory.File("state"));
 
@@ -55,7 +55,7 @@ public sealed class ServerProcessTests
     [Fact]
     public async Task Objects_are_created_shown_changed_and_deleted_from_the_command_line()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         using var directory = new TemporaryDirectory();
         await using RunningServer server = await RunningServer.StartAsync(directory.File("state"));
         string manifest = directory.File("universe.yaml");

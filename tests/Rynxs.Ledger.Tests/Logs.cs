@@ -42,7 +42,7 @@ internal static class Logs
     /// <summary>A v2 log of the file ledger, as lines: the opening record and then numbered ones.</summary>
     public static async Task<IReadOnlyList<string>> OfLedgerAsync(int records, CancellationToken cancellationToken)
     {
-        using var directory = new TempDirectory();
+        using var directory = new TemporaryDirectory();
         await using (FileLedger ledger = await FileLedger.OpenAsync(new FileLedgerOptions { Directory = directory }, cancellationToken))
         {
             ILedgerChain chain = await ledger.OpenAsync(ChainId.Control, new ChainOptions(), cancellationToken);

@@ -142,8 +142,9 @@ public sealed class StoreFaultTests
     [Fact]
     public async Task A_full_disk_refuses_writes_and_keeps_what_was_there()
     {
-        await using Tmpfs disk = await Tmpfs.MountAsync("size=2m");
-        await using ResourceStore store = await ResourceStore.OpenAsync(new ResourceStoreOptions { Path = Path.Combine(disk.Directory, "objects.db") }, Ct);
+        using TemporaryDirectory mount = new();
+        await using SmallDisk disk = await SmallDisk.MountAsync(mount.At("disk"), "2m", Ct);
+        await using ResourceStore store = await ResourceStore.OpenAsync(new ResourceStoreOptions { Path = Path.Combine(disk.Path, "objects.db") }, Ct);
         IResourceClient client = store.For(Principal.System);
         int stored = 0;
         ResourceException? refusal = null;
@@ -166,8 +167,8 @@ public sealed class StoreFaultTests
         await store.DisposeAsync();
 
         // A restart on the full disk may refuse, in words; with room again it has everything.
-        await disk.RemountAsync("size=32m");
-        await using ResourceStore again = await ResourceStore.OpenAsync(new ResourceStoreOptions { Path = Path.Combine(disk.Directory, "objects.db") }, Ct);
+        await disk.RemountAsync("size=32m", Ct);
+        await using ResourceStore again = await ResourceStore.OpenAsync(new ResourceStoreOptions { Path = Path.Combine(disk.Path, "objects.db") }, Ct);
         (await again.For(Principal.System).ListAsync<TaskResource>(new ResourceQuery(), Ct)).Items.Count.ShouldBe(stored);
         await again.For(Principal.System).CreateAsync(Task("more"), Ct);
     }
@@ -175,10 +176,11 @@ public sealed class StoreFaultTests
     [Fact]
     public async Task A_read_only_file_system_is_named_when_the_store_is_opened()
     {
-        await using Tmpfs disk = await Tmpfs.MountAsync("size=4m");
-        ResourceStoreOptions options = new() { Path = Path.Combine(disk.Directory, "objects.db") };
+        using TemporaryDirectory mount = new();
+        await using SmallDisk disk = await SmallDisk.MountAsync(mount.At("disk"), "4m", Ct);
+        ResourceStoreOptions options = new() { Path = Path.Combine(disk.Path, "objects.db") };
         await (await ResourceStore.OpenAsync(options, Ct)).DisposeAsync();
-        await disk.RemountAsync("ro");
+        await disk.RemountAsync("ro", Ct);
 
         ResourceStoreOpenException e = await Should.ThrowAsync<ResourceStoreOpenException>(() => ResourceStore.OpenAsync(options, Ct));
 
@@ -195,35 +197,5 @@ public sealed class StoreFaultTests
         using SqliteCommand command = connection.CreateCommand();
         command.CommandText = sql;
         command.ExecuteNonQuery();
-    }
-
-    /// <summary>A file system of a known size; needs root.</summary>
-    private sealed class Tmpfs : IAsyncDisposable
-    {
-        public string Directory { get; } = System.IO.Directory.CreateTempSubdirectory("rynxs-tmpfs-").FullName;
-
-        public static async Task<Tmpfs> MountAsync(string options)
-        {
-            Assert.SkipUnless(Environment.IsPrivilegedProcess, "mounting a tmpfs needs root");
-            Tmpfs disk = new();
-            int exit = await RunAsync("mount", "-t", "tmpfs", "-o", options, "tmpfs", disk.Directory);
-            Assert.SkipUnless(exit == 0, "this machine does not let root mount a tmpfs");
-            return disk;
-        }
-
-        public async Task RemountAsync(string options) => (await RunAsync("mount", "-o", $"remount,{options}", Directory)).ShouldBe(0);
-
-        public async ValueTask DisposeAsync()
-        {
-            await RunAsync("umount", "-l", Directory);
-            System.IO.Directory.Delete(Directory);
-        }
-
-        private static async Task<int> RunAsync(string program, params string[] arguments)
-        {
-            using Process process = Process.Start(new ProcessStartInfo(program, arguments)).ShouldNotBeNull();
-            await process.WaitForExitAsync(Ct);
-            return process.ExitCode;
-        }
     }
 }

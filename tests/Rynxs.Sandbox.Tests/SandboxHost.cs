@@ -11,7 +11,7 @@ namespace Rynxs.Sandbox.Tests;
 /// <summary>One real runtime for all tests, in a state of its own; skips where the host cannot run gVisor.</summary>
 public sealed class SandboxHost : IAsyncLifetime
 {
-    public static string ImagesDirectory => Environment.GetEnvironmentVariable("RYNXS_IMAGES") ?? "/var/lib/rynxs/images";
+    public static string ImagesDirectory => SandboxRequirement.ImagesDirectory;
 
     public GVisorRuntime Runtime { get; private set; } = null!; // set before any test runs
 

@@ -17,7 +17,7 @@ public sealed class AccessTests(AccessTests.RunningServer shared) : IClassFixtur
 
         public async ValueTask InitializeAsync()
         {
-            SandboxHost.Require();
+            SandboxRequirement.Require();
             Server = await TestServer.StartAsync();
         }
 

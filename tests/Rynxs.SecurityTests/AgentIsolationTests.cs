@@ -12,7 +12,7 @@ public sealed class AgentIsolationTests
     [Fact]
     public async Task F2_an_agent_reaches_neither_anothers_workspace_nor_its_own_mailboxes_and_audit()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         await using TestServer server = await TestServer.StartAsync();
         await server.CreateAgentAsync(Ns, "alice", """{"role":"sandbox"}""");
         await server.CreateAgentAsync(Ns, "bob", """{"role":"sandbox"}""");
@@ -54,7 +54,7 @@ public sealed class AgentIsolationTests
     [Fact]
     public async Task D1_a_sandbox_sees_no_token_no_secret_and_no_state()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         await using TestServer server = await TestServer.StartAsync();
         JsonElement run = await server.PostAsync(
             "/api/v1/sandbox/execute",

@@ -18,7 +18,7 @@ public sealed class KillTests
     [Fact]
     public async Task G4_killed_in_the_middle_of_twenty_tasks_every_task_ends_the_audit_verifies_and_nothing_is_left()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         CancellationToken cancellationToken = TestContext.Current.CancellationToken;
         string state = TestServer.NewStatePath();
         using (Process first = await StartChildAsync(state))

@@ -11,7 +11,7 @@ public sealed class ResourceExhaustionTests
     [Fact]
     public async Task G6_a_huge_body_is_refused_by_its_length_and_by_its_bytes()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         await using TestServer server = await TestServer.StartAsync();
         byte[] huge = new byte[14 * 1024 * 1024];
         huge.AsSpan().Fill((byte)' ');
@@ -44,7 +44,7 @@ public sealed class ResourceExhaustionTests
     [Fact]
     public async Task G6_a_client_that_never_finishes_its_headers_is_cut_off_and_others_are_served()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         await using TestServer server = await TestServer.StartAsync();
         using var slow = new TcpClient();
         await slow.ConnectAsync(IPAddress.Loopback, server.Server.Url.Port, TestContext.Current.CancellationToken);

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Rynxs.Resources.Meta;
 
 namespace Rynxs.Resources.Agents;
@@ -6,6 +7,7 @@ namespace Rynxs.Resources.Agents;
 public sealed record AgentResource : Resource
 {
     /// <inheritdoc/>
+    [JsonPropertyOrder(-2)] // Not inherited from the base property.
     public override string Kind => "Agent";
 
     public AgentSpec Spec { get; init; } = new();

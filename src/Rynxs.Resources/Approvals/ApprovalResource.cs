@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Rynxs.Resources.Meta;
 
 namespace Rynxs.Resources.Approvals;
@@ -6,6 +7,7 @@ namespace Rynxs.Resources.Approvals;
 public sealed record ApprovalResource : Resource
 {
     /// <inheritdoc/>
+    [JsonPropertyOrder(-2)] // Not inherited from the base property.
     public override string Kind => "Approval";
 
     public required ApprovalSpec Spec { get; init; }

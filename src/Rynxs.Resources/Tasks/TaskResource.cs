@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Rynxs.Resources.Meta;
 
 namespace Rynxs.Resources.Tasks;
@@ -7,6 +8,7 @@ namespace Rynxs.Resources.Tasks;
 public sealed record TaskResource : Resource
 {
     /// <inheritdoc/>
+    [JsonPropertyOrder(-2)] // Not inherited from the base property.
     public override string Kind => "Task";
 
     public required TaskSpec Spec { get; init; }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Rynxs.Resources.Meta;
 
 namespace Rynxs.Resources.Universes;
@@ -7,6 +8,7 @@ namespace Rynxs.Resources.Universes;
 public sealed record UniverseResource : Resource
 {
     /// <inheritdoc/>
+    [JsonPropertyOrder(-2)] // Not inherited from the base property.
     public override string Kind => "Universe";
 
     public UniverseSpec Spec { get; init; } = new();

@@ -37,9 +37,9 @@ public sealed class AgentRuntimesTests : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        Assert.SkipUnless(Environment.UserName == "root", "needs root");
-        var images = new ImageStore(new ImageStoreOptions { Directory = Environment.GetEnvironmentVariable("RYNXS_IMAGES") ?? "/var/lib/rynxs/images" });
-        Assert.SkipUnless(images.List().Any(image => image.Name == ImageStore.BuiltInName), "the built-in image is not built yet");
+        SandboxRequirement.Require();
+        var images = new ImageStore(new ImageStoreOptions { Directory = SandboxRequirement.ImagesDirectory });
+        await images.EnsureBuiltInAsync(null, CancellationToken.None);
         Directory.CreateDirectory(_directory.File("state"));
         _sandboxes = new GVisorRuntime(new GVisorOptions { StateKey = GVisorOptions.StateKeyOf(_directory.File("state")) }, images, NullLogger<GVisorRuntime>.Instance);
         RuntimeProbe probe = await _sandboxes.ProbeAsync(CancellationToken.None);

@@ -9,7 +9,7 @@ namespace Rynxs.Ledger.Tests.Crashes;
 public sealed class CrashTests : IDisposable
 {
     private static readonly ChainOptions NoMirror = new();
-    private readonly TempDirectory _directory = new();
+    private readonly TemporaryDirectory _directory = new();
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
@@ -85,7 +85,7 @@ public sealed class CrashTests : IDisposable
     [Fact]
     public async Task On_a_full_disk_appends_are_refused_and_go_on_when_there_is_room_again()
     {
-        await using var disk = await SmallDisk.MountAsync(_directory.At("disk"), Cancelled);
+        await using var disk = await SmallDisk.MountAsync(_directory.At("disk"), "1m", Cancelled);
         var acknowledged = new Dictionary<long, string>();
         await using (FileLedger ledger = await FileLedger.OpenAsync(new FileLedgerOptions { Directory = disk.Path }, Cancelled))
         {
@@ -136,7 +136,7 @@ public sealed class CrashTests : IDisposable
     [Fact]
     public async Task A_full_disk_under_the_mirror_alone_stops_no_append_and_the_mirror_catches_up()
     {
-        await using var disk = await SmallDisk.MountAsync(_directory.At("disk"), Cancelled);
+        await using var disk = await SmallDisk.MountAsync(_directory.At("disk"), "1m", Cancelled);
         string mirror = Path.Combine(disk.Path, "audit.jsonl");
         string ballast = Path.Combine(disk.Path, "ballast");
         await using (FileLedger ledger = await FileLedger.OpenAsync(new FileLedgerOptions { Directory = _directory.At("ledger") }, Cancelled))
@@ -166,7 +166,7 @@ public sealed class CrashTests : IDisposable
     [Fact]
     public async Task A_read_only_store_is_refused_at_opening()
     {
-        await using var disk = await SmallDisk.MountAsync(_directory.At("disk"), Cancelled);
+        await using var disk = await SmallDisk.MountAsync(_directory.At("disk"), "1m", Cancelled);
         await using (FileLedger ledger = await FileLedger.OpenAsync(new FileLedgerOptions { Directory = disk.Path }, Cancelled))
         {
             await ledger.OpenAsync(ChainId.Control, NoMirror, Cancelled);

@@ -8,7 +8,7 @@ namespace Rynxs.Ledger.Tests.Files;
 public sealed class FileLedgerTests : IDisposable
 {
     private static readonly ChainOptions NoMirror = new();
-    private readonly TempDirectory _directory = new();
+    private readonly TemporaryDirectory _directory = new();
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 

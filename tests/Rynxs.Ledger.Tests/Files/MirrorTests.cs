@@ -4,7 +4,7 @@ namespace Rynxs.Ledger.Tests.Files;
 
 public sealed class MirrorTests : IDisposable
 {
-    private readonly TempDirectory _directory = new();
+    private readonly TemporaryDirectory _directory = new();
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 

@@ -6,7 +6,7 @@ namespace Rynxs.Ledger.Tests.Verification;
 /// <summary>Each way to alter a log, with the unaltered log as positive control.</summary>
 public sealed class AlterationTests : IDisposable
 {
-    private readonly TempDirectory _directory = new();
+    private readonly TemporaryDirectory _directory = new();
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 

@@ -14,7 +14,7 @@ public sealed class ExecuteApiTests
     [Fact]
     public async Task Code_runs_in_gvisor_and_leaves_intent_and_outcome_that_verify()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         string state = TestServer.NewStatePath();
         await using (TestServer server = await TestServer.StartAsync(state))
         {
@@ -57,7 +57,7 @@ public sealed class ExecuteApiTests
     [Fact]
     public async Task A_client_that_leaves_takes_its_program_with_it()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         await using TestServer server = await TestServer.StartAsync();
         using var leaving = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         using var content = new StringContent(

@@ -1,9 +1,12 @@
-namespace Rynxs.EndToEndTests;
+namespace Rynxs.Testing;
 
 /// <summary>Whether this machine can run sandboxes; tests that need one say why they are skipped.</summary>
-internal static class SandboxHost
+internal static class SandboxRequirement
 {
     private static readonly string[] Programs = ["runsc", "mmdebstrap", "mkfs.erofs"];
+
+    /// <summary>The image store that all tests share, as the servers of this machine do.</summary>
+    public static string ImagesDirectory => Environment.GetEnvironmentVariable("RYNXS_IMAGES") ?? "/var/lib/rynxs/images";
 
     public static void Require()
     {

@@ -1,34 +1,31 @@
 using System.Diagnostics;
 
-namespace Rynxs.Ledger.Tests.Crashes;
+namespace Rynxs.Testing;
 
-/// <summary>A real file system of 1 MiB: a mounted tmpfs. Needs root; tests are skipped without.</summary>
+/// <summary>A real file system of a known size: a mounted tmpfs. Needs root; tests are skipped without.</summary>
 internal sealed class SmallDisk : IAsyncDisposable
 {
     private SmallDisk(string path) => Path = path;
 
     public string Path { get; }
 
-    public static async Task<SmallDisk> MountAsync(string path, CancellationToken cancellationToken)
+    /// <param name="path">Where; made when missing.</param>
+    /// <param name="size">As tmpfs takes it, such as <c>1m</c>.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    public static async Task<SmallDisk> MountAsync(string path, string size, CancellationToken cancellationToken)
     {
-        if (!Environment.IsPrivilegedProcess)
-        {
-            Assert.Skip("mounting a tmpfs needs root");
-        }
-
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "mounting a tmpfs needs root");
         Directory.CreateDirectory(path);
         (int exit, string output) = await ProcessRun.RunAsync(
-            "/bin/mount", ["-t", "tmpfs", "-o", "size=1m,mode=0700", "rynxs-test", path], cancellationToken);
-        if (exit != 0)
-        {
-            Assert.Skip("a tmpfs cannot be mounted here: " + output.Trim());
-        }
-
+            "/bin/mount", ["-t", "tmpfs", "-o", $"size={size},mode=0700", "rynxs-test", path], cancellationToken);
+        Assert.SkipUnless(exit == 0, "a tmpfs cannot be mounted here: " + output.Trim());
         return new SmallDisk(path);
     }
 
-    public async Task MakeReadOnlyAsync(CancellationToken cancellationToken) =>
-        (await ProcessRun.RunAsync("/bin/mount", ["-o", "remount,ro", Path], cancellationToken)).Exit.ShouldBe(0);
+    public Task MakeReadOnlyAsync(CancellationToken cancellationToken) => RemountAsync("ro", cancellationToken);
+
+    public async Task RemountAsync(string options, CancellationToken cancellationToken) =>
+        (await ProcessRun.RunAsync("/bin/mount", ["-o", "remount," + options, Path], cancellationToken)).Exit.ShouldBe(0);
 
     public async ValueTask DisposeAsync() => await ProcessRun.RunAsync("/bin/umount", ["-l", Path], CancellationToken.None);
 }
