@@ -21,19 +21,41 @@ internal enum StopCause
 /// </summary>
 internal sealed class MessageStop : IDisposable
 {
+    private static readonly TimeSpan LongestWait = TimeSpan.FromDays(40);
     private readonly CancellationTokenSource _waiting = new();
     private readonly CancellationTokenSource _running = new();
-    private readonly ITimer? _deadline;
+    private readonly ITimer? _timer;
     private int _cause;
 
     public MessageStop(DateTimeOffset? deadline, TimeProvider timeProvider)
     {
-        if (deadline is { } end)
+        if (deadline is not { } end)
         {
-            // Timers take at most about 49 days; whatever is later is looked at again by whoever set the deadline.
+            return;
+        }
+
+        if (end <= timeProvider.GetUtcNow())
+        {
+            // Here and not by a timer: a timer fires on another thread, and the work would have begun by then.
+            Stop(StopCause.Deadline);
+            return;
+        }
+
+        _timer = timeProvider.CreateTimer(_ => Wait(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        Wait();
+
+        void Wait()
+        {
             TimeSpan left = end - timeProvider.GetUtcNow();
-            TimeSpan due = left < TimeSpan.Zero ? TimeSpan.Zero : left > TimeSpan.FromDays(40) ? TimeSpan.FromDays(40) : left;
-            _deadline = timeProvider.CreateTimer(_ => Stop(StopCause.Deadline), null, due, Timeout.InfiniteTimeSpan);
+            if (left <= TimeSpan.Zero)
+            {
+                Stop(StopCause.Deadline);
+            }
+            else
+            {
+                // A timer takes at most about 49 days; a later deadline is waited for in parts.
+                _timer?.Change(left > LongestWait ? LongestWait : left, Timeout.InfiniteTimeSpan);
+            }
         }
     }
 
@@ -60,10 +82,9 @@ internal sealed class MessageStop : IDisposable
     /// <summary>The drain time is over.</summary>
     public void Kill() => _running.Cancel();
 
-    public void Dispose()
-    {
-        _deadline?.Dispose();
-        _waiting.Dispose();
-        _running.Dispose();
-    }
+    /// <summary>
+    /// Ends the wait for the deadline. The sources are left to the collector (they hold no handle): a timer's last call may still be under way,
+    /// and cancelling a disposed source would throw on its thread.
+    /// </summary>
+    public void Dispose() => _timer?.Dispose();
 }

@@ -151,6 +151,8 @@ public sealed class AgentLoopTests
         bench.AppendByHand("""{"task_id":"t","text":"call effect.do {\"what\":\"late\"}","deadline":"2020-01-01T00:00:00Z"}""" + "\n");
 
         bench.NextAnswer().Status.ShouldBe("failed");
+        bench.Effect.Effects.ShouldBeEmpty();
+        (await bench.RecordsAsync()).ShouldNotContain(record => record.Type == "ToolIntent" || record.Type == "ModelTurn");
     }
 
     [Fact]
