@@ -60,7 +60,11 @@ public interface ILedgerChain
 }
 
 /// <summary>The store refused or failed; nothing was appended as far as is known.</summary>
-public sealed class LedgerUnavailableException(string message, Exception? innerException = null) : Exception(message, innerException);
+public sealed class LedgerUnavailableException(string message, Exception? innerException = null) : Exception(message, innerException)
+{
+    /// <summary>The chain takes no more records until it is opened again; otherwise a later append may succeed, as when a full disk has space again.</summary>
+    public bool IsLasting { get; init; }
+}
 
 /// <summary>Stored bytes do not verify.</summary>
 public sealed class LedgerCorruptException(string message, string file, long seq, string? expected, string? actual) : Exception(message)

@@ -24,7 +24,7 @@ internal sealed partial class AgentLoop(
     : IAsyncDisposable
 {
     private const int MaxCrashesOfOneMessage = 3;
-    private static readonly TimeSpan MaxPause = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(200), MaxPause = TimeSpan.FromSeconds(10);
 
     private readonly CancellationTokenSource _stopping = new();
     private readonly ConcurrentDictionary<string, byte> _cancelled = new();
@@ -104,9 +104,10 @@ internal sealed partial class AgentLoop(
 
     private async Task RunAsync()
     {
-        TimeSpan pause = TimeSpan.FromMilliseconds(200);
+        TimeSpan pause = FirstPause;
         while (!_stopping.IsCancellationRequested)
         {
+            long started = context.TimeProvider.GetTimestamp();
             try
             {
                 await RunSessionAsync(_stopping.Token);
@@ -119,7 +120,14 @@ internal sealed partial class AgentLoop(
             catch (Exception failure)
             {
                 // The top of the loop: logged once, shown by health, tried again from what is durable.
-                _degraded = failure is LedgerUnavailableException ? "the ledger cannot be written" : $"{failure.GetType().Name}";
+                _degraded = failure switch
+                {
+                    LedgerUnavailableException { IsLasting: true } => "the ledger cannot be written until the server is restarted",
+                    LedgerUnavailableException => "the ledger cannot be written",
+                    IOException or UnauthorizedAccessException => "the state directory cannot be written",
+                    _ => failure.GetType().Name,
+                };
+                pause = context.TimeProvider.GetElapsedTime(started) > MaxPause ? FirstPause : pause;
                 LogSessionFailed(failure, context.Agent.ToString(), pause);
                 await PauseAsync(pause);
                 pause = pause * 2 < MaxPause ? pause * 2 : MaxPause;
@@ -211,8 +219,10 @@ internal sealed partial class AgentLoop(
             await WorkAsync(received, message, journal, stop, cancellationToken);
             _crashes.Remove(received.Id);
         }
-        catch (Exception unexpected) when (unexpected is not (LedgerUnavailableException or OperationCanceledException or ResourceException))
+        catch (Exception unexpected) when (unexpected is not
+            (LedgerUnavailableException or OperationCanceledException or ResourceException or IOException or UnauthorizedAccessException))
         {
+            // Not for a ledger, store or disk that fails: that is not the message's fault, and it is worked on when they are back.
             _crashes[received.Id] = _crashes.GetValueOrDefault(received.Id) + 1;
             throw;
         }
@@ -245,7 +255,7 @@ internal sealed partial class AgentLoop(
             throw new OperationCanceledException("The agent stops; the message waits for its next start.");
         }
 
-        await FinishAsync(received, answer, write: true);
+        await FinishAsync(received, answer, FinishSteps.All);
     }
 
     private async Task FailAsync(ReceivedMessage received, string code, string text) =>
@@ -260,18 +270,18 @@ internal sealed partial class AgentLoop(
                 Output = new OutboxOutput(""),
                 Error = new OutboxError(code, text),
             },
-            write: true);
+            FinishSteps.All);
 
     /// <summary>Outbox first, then the record that it is there: a crash between the two is seen by recovery. Not cancellable: a commit.</summary>
-    private async Task FinishAsync(ReceivedMessage received, OutboxLine answer, bool write)
+    private async Task FinishAsync(ReceivedMessage received, OutboxLine answer, FinishSteps steps)
     {
-        if (write)
+        if (steps == FinishSteps.All)
         {
             _outbox.Append(answer);
         }
 
         RecordedText text = AuditTrail.Preview(answer.Output?.Text is { Length: > 0 } said ? said : answer.Error?.Message ?? "");
-        if (received.Task is not null)
+        if (received.Task is not null && steps != FinishSteps.AnswerRecord)
         {
             await context.Audit.AppendAsync(
                 new TaskFinished

@@ -9,13 +9,13 @@ namespace Rynxs.Agents.Loop;
 
 /// <summary>Carries out a <see cref="RecoveryPlan"/>. Every action is idempotent: a crash in the middle leads to the rest of the same plan.</summary>
 internal sealed class Recovery(
-    AgentContext context, AgentPaths paths, OutboxFile outbox, PendingMessages pending, Func<ReceivedMessage, OutboxLine, bool, Task> finishAsync)
+    AgentContext context, AgentPaths paths, OutboxFile outbox, PendingMessages pending, Func<ReceivedMessage, OutboxLine, FinishSteps, Task> finishAsync)
 {
     /// <summary>Returns the journal of the message to go on with, if any.</summary>
     public async Task<ConversationJournal?> RunAsync(CancellationToken cancellationToken)
     {
         ConversationJournal? journal = ConversationJournal.Load(paths.Journal);
-        var fold = new RecoveryFold();
+        var fold = new RecoveryFold(context.Audit.Chain.Epoch);
         await foreach (LedgerRecord record in context.Audit.Chain.ReadAsync(0, cancellationToken))
         {
             fold.Add(record);
@@ -56,7 +56,8 @@ internal sealed class Recovery(
                     new ToolOutcome { CallId = unknown.CallId, Tool = unknown.Tool, Status = "unknown" }, cancellationToken);
                 break;
             case RecoveryAction.RecordAnswer recorded:
-                await finishAsync(new ReceivedMessage(recorded.MessageId, "", answered[recorded.MessageId].TaskId), answered[recorded.MessageId], false);
+                await finishAsync(new ReceivedMessage(recorded.MessageId, "", answered[recorded.MessageId].TaskId), answered[recorded.MessageId],
+                    recorded.TaskRecorded ? FinishSteps.AnswerRecord : FinishSteps.Records);
                 break;
             case RecoveryAction.AnswerFailed failed:
                 await AnswerFailedAsync(failed, journal, cancellationToken);
@@ -113,6 +114,6 @@ internal sealed class Recovery(
         await finishAsync(
             failed.Message,
             OutboxAnswer.Of(message, "failed", "", new OutboxError(failed.Code, text), calls, context.TimeProvider.GetUtcNow()),
-            true);
+            FinishSteps.All);
     }
 }

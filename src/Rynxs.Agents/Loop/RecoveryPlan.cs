@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Rynxs.Agents.Tasks;
 using Rynxs.Ledger;
 using Rynxs.Ledger.Events;
 
@@ -21,13 +22,27 @@ internal abstract record RecoveryAction
     public sealed record RecordUnknownOutcome(string CallId, string Tool) : RecoveryAction;
 
     /// <summary>The answer is in the outbox, only its record is missing.</summary>
-    public sealed record RecordAnswer(string MessageId) : RecoveryAction;
+    /// <param name="MessageId">Which.</param>
+    /// <param name="TaskRecorded">The end of its Task is on the record already.</param>
+    public sealed record RecordAnswer(string MessageId, bool TaskRecorded = false) : RecoveryAction;
 
     /// <summary>The message is answered as failed.</summary>
     public sealed record AnswerFailed(ReceivedMessage Message, string Code) : RecoveryAction;
 
     /// <summary>The message is worked on, from its last durable step when the journal is about it, else from the start.</summary>
     public sealed record Resume(ReceivedMessage Message, bool FromJournal) : RecoveryAction;
+}
+
+/// <summary>What of answering a message is left to do, in this order: the outbox, the end of the Task, the answer.</summary>
+internal enum FinishSteps
+{
+    All,
+
+    /// <summary>The outbox has the answer.</summary>
+    Records,
+
+    /// <summary>The outbox has the answer, and the end of the Task is recorded.</summary>
+    AnswerRecord,
 }
 
 /// <summary>A message as its record has it.</summary>
@@ -58,8 +73,15 @@ internal sealed record RecoveryPlan(IReadOnlyList<RecoveryAction> Actions, IRead
 }
 
 /// <summary>Folds records one by one, so that a long chain need not be in memory.</summary>
-internal sealed class RecoveryFold
+/// <param name="currentEpoch">
+/// Epoch of this process. Programs that others run on the agent's chain (<c>exec</c>, the execute API) and sandboxes of this very epoch may be
+/// alive: only those of earlier epochs were cut off.
+/// </param>
+internal sealed class RecoveryFold(long currentEpoch = long.MaxValue)
 {
+    /// <summary>What the ids of calls begin with that are no tool calls of the loop.</summary>
+    private const string ExecPrefix = "exec:";
+
     /// <summary>How many ids are remembered to recognise a repeated line: the last 100,000.</summary>
     public const int MaxKnownIds = 100_000;
 
@@ -68,6 +90,7 @@ internal sealed class RecoveryFold
     private readonly Dictionary<string, string> _intents = [];
     private readonly HashSet<string> _unknown = [];
     private readonly HashSet<string> _worked = [];
+    private readonly HashSet<(string Task, int Attempt)> _finished = [];
     private readonly Queue<string> _known = [];
     private readonly HashSet<string> _sandboxes = [];
 
@@ -82,6 +105,8 @@ internal sealed class RecoveryFold
             case nameof(MessageReceived):
                 Receive(record.Payload);
                 break;
+            case nameof(ToolIntent) when IsForeign(record) && IsOfThisProcess(record):
+                break;
             case nameof(ToolIntent):
                 _intents[Text(record, "call_id")] = Text(record, "tool");
                 _worked.Add(MessageOf(Text(record, "call_id")));
@@ -94,10 +119,13 @@ internal sealed class RecoveryFold
                 }
 
                 break;
+            case nameof(TaskFinished):
+                _finished.Add((Text(record, "task"), record.Payload.TryGetProperty("attempt", out JsonElement attempt) && attempt.TryGetInt32(out int number) ? number : 1));
+                break;
             case nameof(MessageAnswered):
                 Forget(Text(record, "message_id"));
                 break;
-            case nameof(SandboxStarted):
+            case nameof(SandboxStarted) when !IsOfThisProcess(record):
                 _sandboxes.Add(Text(record, "sandbox"));
                 break;
             case nameof(SandboxEnded):
@@ -141,7 +169,8 @@ internal sealed class RecoveryFold
     {
         if (answered.Contains(message.Id))
         {
-            return new RecoveryAction.RecordAnswer(message.Id);
+            return new RecoveryAction.RecordAnswer(
+                message.Id, message.Task is { } task && _finished.Contains((task, TaskMessageId.AttemptOf(message.Id))));
         }
 
         if (unknown.Contains(message.Id))
@@ -159,6 +188,12 @@ internal sealed class RecoveryFold
     {
         string id = Text(payload, "message_id");
         string? task = payload.TryGetProperty("task", out JsonElement name) ? name.GetString() : null;
+        if (task is not null)
+        {
+            // A Task of the same name was deleted and created again.
+            _finished.Remove((task, TaskMessageId.AttemptOf(id)));
+        }
+
         if (_open.TryAdd(id, new ReceivedMessage(id, Text(payload.GetProperty("text"), "commitment"), task)))
         {
             _order.Add(id);
@@ -173,7 +208,11 @@ internal sealed class RecoveryFold
 
     private void Forget(string messageId)
     {
-        _open.Remove(messageId);
+        if (_open.Remove(messageId, out ReceivedMessage? answered) && answered.Task is { } task)
+        {
+            _finished.Remove((task, TaskMessageId.AttemptOf(messageId)));
+        }
+
         _worked.Remove(messageId);
         _unknown.Remove(messageId);
         if (_order.Count > 2 * _open.Count + 64)
@@ -181,6 +220,13 @@ internal sealed class RecoveryFold
             _order.RemoveAll(id => !_open.ContainsKey(id));
         }
     }
+
+    private static bool IsForeign(LedgerRecord record) =>
+        Text(record, "call_id").StartsWith(ExecPrefix, StringComparison.Ordinal) || !Text(record, "call_id").Contains('/', StringComparison.Ordinal);
+
+    private bool IsOfThisProcess(LedgerRecord record) =>
+        record.Meta.ValueKind == JsonValueKind.Object && record.Meta.TryGetProperty("epoch", out JsonElement epoch)
+        && epoch.TryGetInt64(out long number) && number >= currentEpoch;
 
     private static string Text(LedgerRecord record, string name) => Text(record.Payload, name);
 

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Rynxs.Agents.Loop;
+using Rynxs.Ledger;
 using Rynxs.Ledger.Events;
 using Rynxs.Sandbox;
 using Rynxs.Sandbox.Violations;
@@ -76,6 +77,10 @@ internal sealed class AgentSandbox(ISandboxRuntime runtime, SandboxSpec spec, Au
         {
             _disposed = true;
             await EndAsync("agent_stopped", CancellationToken.None);
+        }
+        catch (LedgerUnavailableException)
+        {
+            // The sandbox is gone all the same; recovery at the next start finds that its end is missing and records it.
         }
         finally
         {

@@ -107,7 +107,7 @@ internal sealed class FileChain : ILedgerChain, IAsyncDisposable
         }
         catch (ChannelClosedException exception)
         {
-            throw new LedgerUnavailableException($"The chain {Id} is closed.", exception);
+            throw new LedgerUnavailableException($"The chain {Id} is closed.", exception) { IsLasting = true };
         }
 
         CommitUnlessSomeoneDoes();
@@ -290,7 +290,7 @@ internal sealed class FileChain : ILedgerChain, IAsyncDisposable
     {
         if (_failure is { } failure)
         {
-            throw new LedgerUnavailableException(failure.Message, failure);
+            throw new LedgerUnavailableException(failure.Message, failure) { IsLasting = true };
         }
 
         long before = _segments.Committed.Bytes;
@@ -338,7 +338,7 @@ internal sealed class FileChain : ILedgerChain, IAsyncDisposable
         foreach (Pending pending in _batch)
         {
             // Each caller gets an exception of its own: a stack trace is written into it when it is thrown.
-            pending.Done.TrySetException(new LedgerUnavailableException(exception.Message, exception));
+            pending.Done.TrySetException(new LedgerUnavailableException(exception.Message, exception) { IsLasting = HasFailed });
         }
     }
 

@@ -44,7 +44,7 @@ public sealed partial class AgentController(AgentControllerOptions options, ILog
 {
     private readonly ConcurrentDictionary<string, AgentWorker> _workers = new(StringComparer.Ordinal);
 
-    /// <summary>Works until cancelled. A failure of the ledger or of the fold ends it: the host must then stop.</summary>
+    /// <summary>Works until cancelled. A lasting failure of the control chain or one of the fold ends it: the host must then stop.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         using var log = new ControlLog(options.Chain, Principal.System.Name);

@@ -3,6 +3,7 @@ using System.Collections.Immutable;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
+using Rynxs.Ledger;
 using Rynxs.Ledger.Events;
 using Rynxs.Operator.Control;
 using Rynxs.Resources.Agents;
@@ -48,6 +49,12 @@ internal sealed partial class AgentReconciler(AgentControllerOptions options, Co
         }
         catch (ResourceException exception) when (exception.Reason == ResourceErrorReason.StoreUnavailable)
         {
+            LogStoreUnavailable(id.ToString(), exception.Message);
+            return TimeSpan.FromSeconds(10);
+        }
+        catch (LedgerUnavailableException exception) when (!exception.IsLasting)
+        {
+            // A full disk, say: nothing was recorded, so nothing is done, and later it may be. A chain that failed for good ends the controller.
             LogStoreUnavailable(id.ToString(), exception.Message);
             return TimeSpan.FromSeconds(10);
         }

@@ -43,6 +43,11 @@ internal sealed class LocalExecutor(AgentWorkspaces workspaces, AgentChains chai
         {
             return new ActionResult.Failed(new ActionError("SandboxRefused", "sandbox_refused"), $"{exception.Control}: {exception.Message}");
         }
+        catch (LedgerUnavailableException exception)
+        {
+            // The agent's own chain: the other agents go on.
+            return new ActionResult.Failed(new ActionError("Storage", "ledger_unavailable"), exception.Message);
+        }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
             return new ActionResult.Failed(new ActionError("Storage", "storage_unavailable"), exception.Message);

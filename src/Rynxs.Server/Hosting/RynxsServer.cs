@@ -196,11 +196,31 @@ public sealed class RynxsServer : IAsyncDisposable
     {
         using var drain = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         drain.CancelAfter(_drain);
-        await _application.StopAsync(drain.Token);
-        await _parts.DisposeAsync();
-        await _application.DisposeAsync();
-        _exporter.Dispose();
-        _state.WithdrawServerInfo();
-        _state.Dispose();
+        try
+        {
+            await _application.StopAsync(drain.Token);
+        }
+        catch (OperationCanceledException) when (drain.IsCancellationRequested)
+        {
+            // Requests that did not end in time were cut off; what follows is always done.
+        }
+
+        try
+        {
+            await _parts.DisposeAsync();
+        }
+        finally
+        {
+            await _application.DisposeAsync();
+            _exporter.Dispose();
+            try
+            {
+                _state.WithdrawServerInfo();
+            }
+            finally
+            {
+                _state.Dispose();
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using Rynxs.Ledger;
 
 namespace Rynxs.Server.Hosting;
 
@@ -38,6 +39,9 @@ public sealed record ServerOptions
 
     /// <summary>Clock of everything in this process.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
+
+    /// <summary>Puts something between every part and the ledger: the crash tests end the process at a chosen append. Null: nothing.</summary>
+    internal Func<ILedger, ILedger>? LedgerDecorator { get; init; }
 
     /// <summary>The hash named by the hardened sandbox API's documentation.</summary>
     public const string DefaultConstitutionalHash = "cdd01ef066bc6cf2";

@@ -77,20 +77,34 @@ internal sealed partial class ServerParts : IAsyncDisposable
             _background.Dispose();
         }
 
+        // One part that cannot close (its disk is gone) must not keep the others, above all the sandboxes, from being closed.
+        var failures = new List<Exception>();
         while (_opened.TryPop(out IAsyncDisposable? part))
         {
-            await part.DisposeAsync();
+            try
+            {
+                await part.DisposeAsync();
+            }
+            catch (Exception exception)
+            {
+                failures.Add(exception);
+            }
         }
 
         Health?.Dispose();
+        if (failures.Count > 0)
+        {
+            throw new AggregateException("The server did not stop cleanly; the next start removes what is left.", failures);
+        }
     }
 
     private async Task OpenAsync(IMeterFactory meters, ILoggerFactory loggers, CancellationToken cancellationToken)
     {
         Report("Opening the ledger");
-        FileLedger ledger = await FileLedger.OpenAsync(
+        FileLedger files = await FileLedger.OpenAsync(
             new FileLedgerOptions { Directory = _state.LedgerDirectory, TimeProvider = _options.TimeProvider }, cancellationToken);
-        _opened.Push(ledger);
+        _opened.Push(files);
+        ILedger ledger = _options.LedgerDecorator?.Invoke(files) ?? files;
         Control = await ledger.OpenAsync(ChainId.Control, new ChainOptions(), cancellationToken);
         Denied = new DeniedRequestLog(Control, _options.TimeProvider, loggers.CreateLogger<DeniedRequestLog>());
 
@@ -150,7 +164,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
         _opened.Push(Executor);
     }
 
-    private void OpenAgents(FileLedger ledger, IMeterFactory meters, ILoggerFactory loggers)
+    private void OpenAgents(ILedger ledger, IMeterFactory meters, ILoggerFactory loggers)
     {
         IResourceClient system = Store.For(Principal.System);
         var services = new AgentServices

@@ -23,6 +23,11 @@ internal sealed partial class ProblemMapping(RequestDelegate next, ILogger<Probl
         {
             // The top of a request: everything becomes an answer here, and only what is unknown is an error of ours.
             Problem? problem = TryMap(exception);
+            if (exception is (IOException and not BadHttpRequestException) or UnauthorizedAccessException)
+            {
+                LogStorage(exception, context.Request.Method, context.Request.Path);
+            }
+
             if (problem is null)
             {
                 LogUnexpected(exception, context.Request.Method, context.Request.Path);
@@ -52,6 +57,9 @@ internal sealed partial class ProblemMapping(RequestDelegate next, ILogger<Probl
             StatusCodes.Status503ServiceUnavailable, "ledger_unavailable", "The audit ledger cannot be written, so nothing is done that it would have to record."),
         LedgerCorruptException => new Problem(
             StatusCodes.Status503ServiceUnavailable, "ledger_corrupt", "The audit ledger does not verify; run 'rynxs ledger verify'."),
+        IOException or UnauthorizedAccessException => new Problem(
+            StatusCodes.Status507InsufficientStorage, "storage_unavailable",
+            "The state directory cannot be written or read (a full or read-only disk?), so the request was not carried out. The server's log has the cause."),
         _ => null,
     };
 
@@ -82,6 +90,9 @@ internal sealed partial class ProblemMapping(RequestDelegate next, ILogger<Probl
             Errors = exception.Causes.Count == 0 ? null : [.. exception.Causes.Select(cause => new ProblemField(cause.Field, cause.Code, cause.Message))],
         };
     }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Method} {Path} was refused: the storage failed")]
+    private partial void LogStorage(Exception exception, string method, string path);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "{Method} {Path} failed unexpectedly")]
     private partial void LogUnexpected(Exception exception, string method, string path);
