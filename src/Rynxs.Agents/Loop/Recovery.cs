@@ -106,8 +106,8 @@ internal sealed class Recovery(
     private async Task AnswerFailedAsync(RecoveryAction.AnswerFailed failed, ConversationJournal? journal, CancellationToken cancellationToken)
     {
         string text = failed.Code == RecoveryPlan.OutcomeUnknown
-            ? "The process ended while a tool ran; whether it took effect is unknown, so it is not repeated. Look at its effects, then send the message again."
-            : "The process ended after tools had run and the conversation is lost; it is not started over, so that nothing happens twice.";
+            ? "Work was cut off while a tool ran (the process ended, or its disk failed); whether it took effect is unknown, so it is not repeated. Look at its effects, then send the message again."
+            : "Work was cut off after tools had run and the conversation is lost; it is not started over, so that nothing happens twice.";
         InboxMessage message = await MessageText.LoadAsync(context.Audit, failed.Message, cancellationToken)
             ?? new InboxMessage { Id = failed.Message.Id, Text = "", TaskId = failed.Message.Task };
         IReadOnlyList<JournaledCall> calls = journal?.MessageId == failed.Message.Id ? journal.Calls : [];

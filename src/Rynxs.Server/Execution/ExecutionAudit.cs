@@ -65,8 +65,12 @@ internal sealed class ExecutionAudit(ILedgerChain chain, string aggregateId, str
     public async Task NotStartedAsync(string reason) => await AppendAsync(
         new ToolOutcome { CallId = executionId, Tool = Tool, Status = "error", TerminationReason = reason }, [], CancellationToken.None);
 
-    public async Task EndedAsync(ISandbox sandbox, string reason) =>
-        await AppendAsync(new SandboxEnded { Sandbox = sandbox.Id.Value, Reason = reason }, [], CancellationToken.None);
+    /// <summary>The process ended in between: nobody knows what the program did.</summary>
+    public async Task UnknownAsync() => await AppendAsync(
+        new ToolOutcome { CallId = executionId, Tool = Tool, Status = "unknown" }, [], CancellationToken.None);
+
+    public async Task EndedAsync(string sandbox, string reason) =>
+        await AppendAsync(new SandboxEnded { Sandbox = sandbox, Reason = reason }, [], CancellationToken.None);
 
     private async Task ViolationAsync(ISandbox sandbox, Violation violation)
     {

@@ -11,7 +11,7 @@ namespace Rynxs.Server.Execution;
 
 /// <summary>What executions need.</summary>
 internal sealed record SandboxExecutorServices(
-    ISandboxRuntime Runtime, ImageStore Images, AgentChains Chains, ExecutionPolicy Policy, ExecutionGate Gate, ExecutionRecords Records,
+    ISandboxRuntime Runtime, ImageStore Images, AgentChains Chains, ExecutionPolicy Policy, ExecutionGate Gate, PendingExecutions Pending, ExecutionRecords Records,
     ServerMetrics Metrics, TimeProvider TimeProvider);
 
 /// <summary>
@@ -20,6 +20,9 @@ internal sealed record SandboxExecutorServices(
 /// </summary>
 internal sealed partial class SandboxExecutor(SandboxExecutorServices services, ILogger<SandboxExecutor> logger) : IAsyncDisposable
 {
+    /// <summary>How the sandbox of an execution ended that has no answer.</summary>
+    private const string Failed = "failed";
+
     private readonly ConcurrentDictionary<string, (string ExecutionId, string AgentId)> _active = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<Task, bool> _cleanups = new();
 
@@ -38,11 +41,9 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
         var audit = new ExecutionAudit(chain, $"{agentNamespace}/{request.AgentId}", principal.Name, executionId);
         await services.Policy.RequireAllowedAsync(request, agentNamespace, audit, cancellationToken);
         ImageResolution image = await services.Images.ResolveAsync(ImageStore.BuiltInName, cancellationToken);
-        await audit.IntentAsync(request.Code, image.Image.Digest, cancellationToken);
-
-        ISandbox sandbox = await StartAsync(request, agentNamespace, image.Image, audit, cancellationToken);
+        ISandbox sandbox = await BeginAsync(request, agentNamespace, image.Image, audit, executionId, cancellationToken);
         _active[sandbox.Id.Value] = (executionId, request.AgentId);
-        string ended = "failed";
+        string ended = Failed;
         try
         {
             services.Metrics.ColdStarted(sandbox.Runtime, sandbox.ColdStart);
@@ -53,7 +54,7 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
         }
         finally
         {
-            Own(EndAsync(sandbox, audit, ended));
+            Own(EndAsync(sandbox, audit, executionId, ended));
         }
     }
 
@@ -78,6 +79,23 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
     {
         await Task.WhenAll(_cleanups.Keys);
         services.Gate.Dispose();
+    }
+
+    /// <summary>Note, intent, sandbox: each durable before the next.</summary>
+    private async Task<ISandbox> BeginAsync(
+        ExecuteRequest request, string agentNamespace, ImageDescriptor image, ExecutionAudit audit, string executionId, CancellationToken cancellationToken)
+    {
+        services.Pending.Add(executionId, agentNamespace, AgentChains.ChainNameOf(request.AgentId));
+        try
+        {
+            await audit.IntentAsync(request.Code, image.Digest, cancellationToken);
+            return await StartAsync(request, agentNamespace, image, audit, cancellationToken);
+        }
+        catch (Exception exception) when (exception is not LedgerUnavailableException)
+        {
+            services.Pending.Remove(executionId);
+            throw;
+        }
     }
 
     private async Task<ISandbox> StartAsync(
@@ -178,14 +196,18 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
         };
     }
 
-    private async Task EndAsync(ISandbox sandbox, ExecutionAudit audit, string reason)
+    private async Task EndAsync(ISandbox sandbox, ExecutionAudit audit, string executionId, string reason)
     {
         // Off the caller's path; the set of cleanups owns it, and a failure here is ours to tell.
         await Task.Yield();
         try
         {
             await sandbox.DisposeAsync();
-            await audit.EndedAsync(sandbox, reason);
+            await audit.EndedAsync(sandbox.Id.Value, reason);
+            if (reason != Failed)
+            {
+                services.Pending.Remove(executionId); // Else its outcome may be missing; the next start looks.
+            }
         }
         catch (Exception exception)
         {

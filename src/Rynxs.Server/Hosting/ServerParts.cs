@@ -118,7 +118,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
         await OpenSandboxesAsync(loggers, cancellationToken);
         Workspaces = new AgentWorkspaces(_state.WorkspacesDirectory);
         Chains = new AgentChains(ledger, Workspaces);
-        OpenExecutor(loggers);
+        await OpenExecutorAsync(loggers, cancellationToken);
         OpenAgents(ledger, meters, loggers);
         Health = new ServerHealth(_state, Control, Store, Runtime, _options.TimeProvider);
         Metrics.Observe(() => Runtime.List().Count, () => Gate.Queued, () => Agents.List().Count, () => Control.Head.Seq);
@@ -154,12 +154,19 @@ internal sealed partial class ServerParts : IAsyncDisposable
         }
     }
 
-    private void OpenExecutor(ILoggerFactory loggers)
+    private async Task OpenExecutorAsync(ILoggerFactory loggers, CancellationToken cancellationToken)
     {
+        var pending = new PendingExecutions(_state.ExecutionsDirectory, loggers.CreateLogger<PendingExecutions>());
+        int unknown = await pending.RecoverAsync(Chains, cancellationToken);
+        if (unknown > 0)
+        {
+            LogUnknown(unknown);
+        }
+
         Gate = new ExecutionGate(_options.MaxConcurrentExecutions ?? Environment.ProcessorCount * 4);
         Executor = new SandboxExecutor(
             new SandboxExecutorServices(
-                Runtime, Images, Chains, new ExecutionPolicy(Store.For(Principal.System), _options.TimeProvider), Gate, Executions, Metrics, _options.TimeProvider),
+                Runtime, Images, Chains, new ExecutionPolicy(Store.For(Principal.System), _options.TimeProvider), Gate, pending, Executions, Metrics, _options.TimeProvider),
             loggers.CreateLogger<SandboxExecutor>());
         _opened.Push(Executor);
     }
@@ -233,6 +240,9 @@ internal sealed partial class ServerParts : IAsyncDisposable
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Removed {Removed} leftovers of an earlier process; {Failed} could not be removed")]
     private partial void LogSwept(int removed, int failed);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Count} executions were cut off with the earlier process; their outcome is recorded as unknown")]
+    private partial void LogUnknown(int count);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "No sandbox image ({Code}): {Reason} Executions are refused until it is there")]
     private partial void LogNoImage(string code, string reason);
