@@ -58,6 +58,63 @@ public sealed class KillTests
         Directory.Delete(state, recursive: true);
     }
 
+    [Fact]
+    public async Task G4_killed_while_a_program_of_the_execute_api_runs_its_outcome_is_recorded_as_unknown_at_the_next_start()
+    {
+        SandboxHost.Require();
+        CancellationToken cancellationToken = TestContext.Current.CancellationToken;
+        string state = TestServer.NewStatePath();
+        using (Process first = await StartChildAsync(state))
+        {
+            (Uri url, string token) = await ReadAddressAsync(first);
+            using HttpClient http = Client(url, token);
+            using var content = new StringContent("""{"agent_id":"nobody","code":"sleep 60","language":"bash"}""", Encoding.UTF8, "application/json");
+            Task<HttpResponseMessage> execution = http.PostAsync("/api/v1/sandbox/execute", content, cancellationToken);
+            while (!Records(state, "nobody").Contains("SandboxStarted"))
+            {
+                execution.IsCompleted.ShouldBeFalse("the program ended before the kill: it would prove nothing");
+                await Task.Delay(20, cancellationToken);
+            }
+
+            Records(state, "nobody").ShouldNotContain("ToolOutcome");
+            first.Kill(entireProcessTree: false);
+            await first.WaitForExitAsync(cancellationToken);
+            await Should.ThrowAsync<HttpRequestException>(execution);
+        }
+
+        for (int start = 0; start < 2; start++)
+        {
+            await using TestServer server = await TestServer.StartAsync(state);
+            (await server.GetAsync("/api/v1/doctor")).GetProperty("leftovers").GetArrayLength().ShouldBe(0);
+        }
+
+        List<string> records = Records(state, "nobody");
+        records.Count(type => type == "ToolIntent").ShouldBe(1, "it is not repeated");
+        records.Count(type => type == "ToolOutcome").ShouldBe(1, "and marked once");
+        records.Count(type => type == "SandboxEnded").ShouldBe(1);
+        ChainVerifier.VerifyPath(state, cancellationToken).Failure.ShouldBeNull();
+        Directory.Delete(state, recursive: true);
+    }
+
+    /// <summary>Types of the whole records of a chain, wherever its namespace is.</summary>
+    private static List<string> Records(string state, string agent)
+    {
+        string ledger = Path.Combine(state, "ledger", "agents");
+        var types = new List<string>();
+        foreach (string file in Directory.Exists(ledger) ? Directory.GetFiles(ledger, "records-*.jsonl", SearchOption.AllDirectories) : [])
+        {
+            if (Path.GetFileName(Path.GetDirectoryName(file)) == agent)
+            {
+                using var reader = new StreamReader(new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite));
+                string text = reader.ReadToEnd();
+                types.AddRange(text[..(text.LastIndexOf('\n') + 1)].Split('\n', StringSplitOptions.RemoveEmptyEntries)
+                    .Select(line => JsonDocument.Parse(line).RootElement.GetProperty("event").GetProperty("type").GetString() ?? ""));
+            }
+        }
+
+        return types;
+    }
+
     private static async Task<Process> StartChildAsync(string state)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardInput = true, RedirectStandardOutput = true };

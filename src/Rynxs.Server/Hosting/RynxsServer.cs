@@ -213,14 +213,8 @@ public sealed class RynxsServer : IAsyncDisposable
         {
             await _application.DisposeAsync();
             _exporter.Dispose();
-            try
-            {
-                _state.WithdrawServerInfo();
-            }
-            finally
-            {
-                _state.Dispose();
-            }
+            _state.WithdrawServerInfo();
+            _state.Dispose();
         }
     }
 }

@@ -79,8 +79,18 @@ internal sealed class StateDirectory : IDisposable
     public void PublishServerInfo(ServerInfo info) =>
         WriteAtomically(System.IO.Path.Combine(Path, "server.json"), JsonSerializer.SerializeToUtf8Bytes(info, StateJson.Default.ServerInfo));
 
-    /// <summary>Removes server.json at a clean stop.</summary>
-    public void WithdrawServerInfo() => File.Delete(System.IO.Path.Combine(Path, "server.json"));
+    /// <summary>Removes server.json at a clean stop. On a disk that went read-only it stays, as after a kill: clients find nobody there.</summary>
+    public void WithdrawServerInfo()
+    {
+        try
+        {
+            File.Delete(System.IO.Path.Combine(Path, "server.json"));
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            // A stop never fails for it.
+        }
+    }
 
     /// <summary>Replaces a private file so that a reader or a crash sees the old or the new content, never a part.</summary>
     internal static void WriteAtomically(string path, ReadOnlySpan<byte> content)
