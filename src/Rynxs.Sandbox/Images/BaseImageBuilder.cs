@@ -44,6 +44,8 @@ internal static class BaseImageBuilder
             throw new ImageException("build_failed", "Building the root filesystem needs root: its files belong to several users.");
         }
 
+        RequireTool("mmdebstrap", "mmdebstrap");
+        RequireTool("mkfs.erofs", "erofs-utils");
         IReadOnlyList<string> sources = AptSources.Write("/etc/apt", Release, workDirectory);
         if (sources.Count == 0)
         {
@@ -68,6 +70,16 @@ internal static class BaseImageBuilder
         progress?.Report("Packing the root filesystem");
         await RunAsync(["mkfs.erofs", "-E", "noinline_data", "-T" + Epoch, "-U", FilesystemUuid, "--quiet", image, tree], cancellationToken);
         return image;
+    }
+
+    /// <summary>Before anything is downloaded: a missing tool shows at once, with the package that has it.</summary>
+    private static void RequireTool(string tool, string package)
+    {
+        string[] path = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries);
+        if (!path.Any(directory => File.Exists(Path.Combine(directory, tool))))
+        {
+            throw new ImageException("tool_missing", $"{tool} is not installed (Debian package {package}). Install it, or put a ready image into the store.");
+        }
     }
 
     /// <summary>A proxy that the host's apt uses; mmdebstrap starts from an empty configuration.</summary>
@@ -132,7 +144,7 @@ internal static class BaseImageBuilder
         }
         catch (Exception stopped) when (stopped is OperationCanceledException or TimeoutException)
         {
-            child.Kill();
+            child.KillSession();
             await child.Exited.WaitAsync(CancellationToken.None);
             if (stopped is TimeoutException)
             {

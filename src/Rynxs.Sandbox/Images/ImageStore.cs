@@ -21,6 +21,9 @@ public sealed class ImageStore(ImageStoreOptions options)
     /// <summary>Directory of the store.</summary>
     public string Directory { get; } = Path.GetFullPath(options.Directory);
 
+    /// <summary>Builds an image below a directory and returns its path; tests pack a small tree.</summary>
+    internal Func<string, IProgress<string>?, CancellationToken, Task<string>> Builder { get; init; } = BaseImageBuilder.BuildAsync;
+
     private string IndexPath => Path.Combine(Directory, "index.json");
 
     /// <summary>The images that are there, by name. Reads the index only.</summary>
@@ -39,7 +42,15 @@ public sealed class ImageStore(ImageStoreOptions options)
             return ready;
         }
 
-        System.IO.Directory.CreateDirectory(Directory);
+        try
+        {
+            System.IO.Directory.CreateDirectory(Directory);
+        }
+        catch (Exception refused) when (refused is IOException or UnauthorizedAccessException)
+        {
+            throw new ImageException("store_corrupt", $"The image store {Directory} cannot be created: {refused.Message}", refused);
+        }
+
         int held = await LockAsync(progress, cancellationToken);
         try
         {
@@ -109,7 +120,7 @@ public sealed class ImageStore(ImageStoreOptions options)
         System.IO.Directory.CreateDirectory(work);
         try
         {
-            string image = await BaseImageBuilder.BuildAsync(work, progress, cancellationToken);
+            string image = await Builder(work, progress, cancellationToken);
             string digest = await HashAsync(image, cancellationToken);
             long bytes = new FileInfo(image).Length;
             File.SetUnixFileMode(image, UnixFileMode.UserRead | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
@@ -124,7 +135,7 @@ public sealed class ImageStore(ImageStoreOptions options)
         }
         finally
         {
-            System.IO.Directory.Delete(work, recursive: true);
+            RemoveBuild(work);
         }
     }
 
@@ -172,12 +183,33 @@ public sealed class ImageStore(ImageStoreOptions options)
     {
         foreach (string left in System.IO.Directory.EnumerateDirectories(Directory, "build-*"))
         {
-            foreach (string mount in HostMounts.Below(left).Reverse())
-            {
-                _ = Libc.umount2(mount, HostMounts.Detach);
-            }
+            RemoveBuild(left);
+        }
+    }
 
-            System.IO.Directory.Delete(left, recursive: true);
+    /// <summary>
+    /// A build that was cut short may leave mounts, and processes that still write for a moment. What cannot be removed now is removed before the
+    /// next build; it must not hide why this one failed.
+    /// </summary>
+    private static void RemoveBuild(string directory)
+    {
+        foreach (string mount in HostMounts.Below(directory).Reverse())
+        {
+            _ = Libc.umount2(mount, HostMounts.Detach);
+        }
+
+        if (HostMounts.Below(directory).Count > 0)
+        {
+            return; // deleting through a mount would delete the host's own files
+        }
+
+        try
+        {
+            System.IO.Directory.Delete(directory, recursive: true);
+        }
+        catch (Exception busy) when (busy is IOException or UnauthorizedAccessException)
+        {
+            // Left for the next build's sweep, see above.
         }
     }
 

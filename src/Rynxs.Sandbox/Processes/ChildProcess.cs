@@ -103,6 +103,19 @@ internal sealed unsafe class ChildProcess
         }
     }
 
+    /// <summary>Kills the child and what it started in its process group, which is its own (see <see cref="Start"/>).</summary>
+    public void KillSession()
+    {
+        lock (_exited)
+        {
+            // While the pidfd is open the child is not reaped, so its number still names its group.
+            if (_pidfd >= 0)
+            {
+                _ = Libc.kill(-Pid, Libc.SigKill);
+            }
+        }
+    }
+
     private void Spawn(IReadOnlyList<string> arguments, int stdinFd, bool discardOutput, IReadOnlyDictionary<string, string>? environment)
     {
         List<int> theirs = [];
@@ -116,6 +129,11 @@ internal sealed unsafe class ChildProcess
         using var argv = new NativeStrings(arguments);
         using var envp = new NativeStrings(Environment(environment));
         int nullFd = Libc.open("/dev/null", Libc.O_RDWR | Libc.O_CLOEXEC, 0);
+        if (nullFd < 0)
+        {
+            throw Libc.LastError("/dev/null");
+        }
+
         theirs.Add(nullFd);
         Require(Libc.posix_spawn_file_actions_init(actions));
         Require(Libc.posix_spawnattr_init(attributes));
@@ -155,13 +173,26 @@ internal sealed unsafe class ChildProcess
             int error = Libc.posix_spawnp(&pid, argv.Pointers[0], actions, attributes, argv.Pointers, envp.Pointers);
             if (error != 0)
             {
-                CloseOurs();
                 throw new System.ComponentModel.Win32Exception(error);
             }
 
             Pid = pid;
             // The child cannot be reaped by anyone else before this, so the number is still its own.
             _pidfd = Libc.OpenPidfd(pid);
+            if (_pidfd < 0)
+            {
+                // Out of descriptors: a child whose end cannot be awaited must not run.
+                System.ComponentModel.Win32Exception failed = Libc.LastError("pidfd_open");
+                _ = Libc.kill(pid, Libc.SigKill);
+                int status;
+                _ = Libc.waitpid(pid, &status, 0);
+                throw failed;
+            }
+        }
+        catch
+        {
+            CloseOurs();
+            throw;
         }
         finally
         {
@@ -247,12 +278,12 @@ internal sealed unsafe class ChildProcess
         Drain(ref _stdout, Output, false, buffer);
         Drain(ref _stderr, Error, true, buffer);
         int status;
-        while (Libc.waitpid(Pid, &status, 0) < 0 && Libc.LastErrno == Libc.EINTR)
-        {
-        }
-
         lock (_exited)
         {
+            while (Libc.waitpid(Pid, &status, 0) < 0 && Libc.LastErrno == Libc.EINTR)
+            {
+            }
+
             Libc.close(_pidfd);
             _pidfd = -1;
         }
