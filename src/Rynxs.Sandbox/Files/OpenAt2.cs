@@ -108,6 +108,9 @@ internal static unsafe partial class OpenAt2
     /// <summary>What a name in a directory is; a symbolic link is not followed.</summary>
     public static int StatusAt(SafeHandle directory, ReadOnlySpan<byte> name, out FileStatus status) => Status(directory, name, AtSymlinkNoFollow, out status);
 
+    /// <summary>What a name leads to; used below /proc only, whose links lead to open files.</summary>
+    public static int StatusBehind(SafeHandle directory, ReadOnlySpan<byte> name, out FileStatus status) => Status(directory, name, 0, out status);
+
     public static int MakeDirectory(SafeHandle directory, ReadOnlySpan<byte> name, uint mode)
     {
         fixed (byte* pointer = name)
@@ -288,12 +291,22 @@ internal static unsafe partial class OpenAt2
         public uint Links;
         [FieldOffset(28)]
         public ushort RawMode;
+        [FieldOffset(32)]
+        public ulong Inode;
         [FieldOffset(40)]
         public long Size;
+
+        /// <summary>Allocated, in units of 512 bytes.</summary>
+        [FieldOffset(48)]
+        public long Blocks;
         [FieldOffset(112)]
         public long ModifiedSeconds;
         [FieldOffset(120)]
         public uint ModifiedNanoseconds;
+        [FieldOffset(136)]
+        public uint DeviceMajor;
+        [FieldOffset(140)]
+        public uint DeviceMinor;
 
         public readonly WorkspaceEntryKind Kind => (RawMode & 0xf000) switch
         {
@@ -304,6 +317,8 @@ internal static unsafe partial class OpenAt2
         };
 
         public readonly int Permissions => RawMode & 0xfff;
+
+        public readonly bool IsOnSameDeviceAs(in FileStatus other) => (DeviceMajor, DeviceMinor) == (other.DeviceMajor, other.DeviceMinor);
 
         /// <summary>The guest sets this time as it likes: one that .NET cannot express becomes the nearest that it can.</summary>
         public readonly DateTimeOffset Modified

@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text;
 using Microsoft.Win32.SafeHandles;
 using static Rynxs.Sandbox.Files.OpenAt2;
@@ -35,28 +34,40 @@ public sealed class WorkspaceFiles : IDisposable
     private const int ExecuteBits = 0x49; // 0111
 
     private readonly SafeFileHandle _root;
+    private readonly long _quotaBytes;
     private readonly TimeProvider _timeProvider;
 
-    private WorkspaceFiles(SafeFileHandle root, TimeProvider timeProvider)
+    /// <summary>One write at a time: two that each fit must not together exceed the limit.</summary>
+    private readonly Lock _writing = new();
+
+    private WorkspaceFiles(SafeFileHandle root, long quotaBytes, TimeProvider timeProvider)
     {
         _root = root;
+        _quotaBytes = quotaBytes;
         _timeProvider = timeProvider;
     }
 
-    /// <summary>Opens an existing directory. A symbolic link in its place is refused.</summary>
+    /// <summary>
+    /// Opens an existing directory. A symbolic link in its place is refused. What writes of a process that was killed left half done is removed:
+    /// <c>.rynxs-*.tmp</c> files older than this process.
+    /// </summary>
     /// <param name="directory">Host path, chosen by the owner of the state directory, never by a guest.</param>
+    /// <param name="quotaBytes">Limit of everything in it, as programs are held to it; default none. A limit also holds the names to 200 000.</param>
     /// <param name="timeProvider">Clock of the time limits of listings and searches; default the system's.</param>
     /// <exception cref="FileAccessException">Not there, or not a directory.</exception>
-    public static WorkspaceFiles Open(string directory, TimeProvider? timeProvider = null)
+    public static WorkspaceFiles Open(string directory, long quotaBytes = long.MaxValue, TimeProvider? timeProvider = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(directory);
+        ArgumentOutOfRangeException.ThrowIfNegative(quotaBytes);
         int descriptor = OpenDirectory(Encoding.UTF8.GetBytes(directory + '\0'));
         if (descriptor < 0)
         {
             throw Failure(-descriptor, "the workspace directory");
         }
 
-        return new WorkspaceFiles(new SafeFileHandle(descriptor, ownsHandle: true), timeProvider ?? TimeProvider.System);
+        var root = new SafeFileHandle(descriptor, ownsHandle: true);
+        InterruptedWrites.Sweep(root);
+        return new WorkspaceFiles(root, quotaBytes, timeProvider ?? TimeProvider.System);
     }
 
     /// <summary>A window of a regular file. An offset behind the end gives an empty window.</summary>
@@ -88,6 +99,7 @@ public sealed class WorkspaceFiles : IDisposable
     /// </summary>
     /// <param name="path">Relative path. A symbolic link, a name with more than one hard link and anything but a regular file are refused.</param>
     /// <param name="content">At most <see cref="MaxWriteBytes"/>.</param>
+    /// <exception cref="FileAccessException"><c>quota_exceeded</c> when the workspace would be beyond its limit; making a file smaller is never refused for that.</exception>
     public WorkspaceEntry Write(string path, ReadOnlySpan<byte> content)
     {
         WorkspacePath parsed = WorkspacePath.Parse(path, allowRoot: false);
@@ -96,6 +108,15 @@ public sealed class WorkspaceFiles : IDisposable
             throw new FileAccessException("too_large", $"'{path}': {content.Length} bytes are more than {MaxWriteBytes}");
         }
 
+        lock (_writing)
+        {
+            RefuseBeyondQuota(parsed, content.Length, path);
+            return WriteWithin(parsed, content, path);
+        }
+    }
+
+    private WorkspaceEntry WriteWithin(WorkspacePath parsed, ReadOnlySpan<byte> content, string path)
+    {
         using SafeFileHandle parent = OpenOrCreateParent(parsed, path);
         uint mode = FileMode;
         int found = StatusAt(parent, parsed.Name, out FileStatus existing);
@@ -109,7 +130,7 @@ public sealed class WorkspaceFiles : IDisposable
             throw Failure(-found, path);
         }
 
-        byte[] temporary = Encoding.ASCII.GetBytes($".rynxs-{RandomNumberGenerator.GetHexString(16, lowercase: true)}.tmp\0");
+        byte[] temporary = InterruptedWrites.NewName();
         int descriptor = OpenAt2.Open(parent, temporary, WriteOnly | Create | Exclusive | NoFollow, 0x180, BeneathWithoutLinks);
         if (descriptor < 0)
         {
@@ -358,6 +379,49 @@ public sealed class WorkspaceFiles : IDisposable
         {
             directory.Dispose();
             throw;
+        }
+    }
+
+    private void RefuseBeyondQuota(WorkspacePath parsed, int length, string path)
+    {
+        if (_quotaBytes == long.MaxValue)
+        {
+            return;
+        }
+
+        long replaced = 0;
+        long newNames = parsed.Components.Count;
+        int descriptor = OpenAt2.Open(_root, parsed.ToBytes(), PathOnly | NoFollow, 0, BeneathWithoutLinks);
+        if (descriptor >= 0)
+        {
+            using var existing = new SafeFileHandle(descriptor, ownsHandle: true);
+            if (Status(existing, out FileStatus status) == 0 && status is { Kind: WorkspaceEntryKind.File, Links: 1 })
+            {
+                replaced = status.Size;
+            }
+
+            newNames = 0;
+        }
+
+        if (length <= replaced && newNames == 0)
+        {
+            return;
+        }
+
+        WorkspaceUsage usage = WorkspaceUsage.Measure(_root, _quotaBytes + replaced, WorkspaceUsage.MaxEntries, [], CancellationToken.None);
+        if (usage.Unmeasurable is { } obstacle)
+        {
+            throw new FileAccessException("quota_exceeded", $"'{path}': the workspace's size cannot be measured: {obstacle}");
+        }
+
+        if (usage.Entries + newNames > WorkspaceUsage.MaxEntries)
+        {
+            throw new FileAccessException("quota_exceeded", $"'{path}': the workspace holds {WorkspaceUsage.MaxEntries} names, which is its limit");
+        }
+
+        if (usage.Bytes - replaced > _quotaBytes - length)
+        {
+            throw new FileAccessException("quota_exceeded", $"'{path}': {length} bytes do not fit; the workspace's limit is {_quotaBytes} bytes");
         }
     }
 

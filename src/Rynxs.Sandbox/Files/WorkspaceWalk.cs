@@ -1,5 +1,3 @@
-using System.Buffers.Binary;
-using System.Diagnostics;
 using System.Text;
 using System.Text.Unicode;
 using Microsoft.Win32.SafeHandles;
@@ -15,7 +13,6 @@ internal sealed class WorkspaceWalk(SafeFileHandle start, string displayRoot, bo
     public static readonly TimeSpan MaxElapsed = TimeSpan.FromSeconds(5);
     private const int MaxDepth = 32;
     private const int MaxNames = 100_000;
-    private const int DirentHeader = 19;
 
     private readonly long _began = timeProvider.GetTimestamp();
     private int _names;
@@ -118,16 +115,8 @@ internal sealed class WorkspaceWalk(SafeFileHandle start, string displayRoot, bo
 
             for (int at = 0; at < length;)
             {
-                int size = BinaryPrimitives.ReadUInt16LittleEndian(buffer.AsSpan(at + 16));
-                if (size <= DirentHeader || at + size > length)
-                {
-                    throw new UnreachableException("getdents64 returned a record of impossible size");
-                }
-
-                ReadOnlySpan<byte> name = buffer.AsSpan(at + DirentHeader, size - DirentHeader);
-                name = name[..(name.IndexOf((byte)0) + 1)];
-                at += size;
-                if (name.SequenceEqual(".\0"u8) || name.SequenceEqual("..\0"u8))
+                ReadOnlySpan<byte> name = TreeWalk.NextName(buffer.AsSpan(0, length), ref at);
+                if (TreeWalk.IsDots(name))
                 {
                     continue;
                 }

@@ -151,7 +151,7 @@ public sealed class WorkspaceFilesTests : IDisposable
             _host.WriteText($"f{i}", "needle");
         }
 
-        using WorkspaceFiles tools = WorkspaceFiles.Open(_host.Workspace, new FastClock());
+        using WorkspaceFiles tools = WorkspaceFiles.Open(_host.Workspace, timeProvider: new FastClock());
         tools.List(cancellationToken: TestContext.Current.CancellationToken).Truncated.ShouldBeTrue();
         tools.Search("needle", cancellationToken: TestContext.Current.CancellationToken).Truncated.ShouldBeTrue();
     }
