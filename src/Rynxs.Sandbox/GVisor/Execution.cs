@@ -13,6 +13,7 @@ internal sealed class Execution(ExecutionRequest request, Action onStop)
 
     private readonly Lock _gate = new();
     private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _accounted = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private TerminationReason? _reason;
 
     public TerminationReason? StopReason
@@ -26,11 +27,19 @@ internal sealed class Execution(ExecutionRequest request, Action onStop)
         }
     }
 
+    /// <summary>Completes when why and how it ended is known; what the sandbox's cgroup and directory tell is not needed any more.</summary>
+    public Task Accounted => _accounted.Task;
+
     /// <summary>Completes when something stopped the program.</summary>
     public Task Stopped => _stopped.Task;
 
     /// <summary>True when the trace session was lost while the program ran.</summary>
     public bool MonitorLost { get; private set; }
+
+    /// <summary>The sandbox ended by itself: nobody chose a reason, and nothing more comes from the program.</summary>
+    public void EndWithSandbox() => _stopped.TrySetResult();
+
+    public void CloseAccount() => _accounted.TrySetResult();
 
     public void LoseMonitor()
     {

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics.Metrics;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Microsoft.Extensions.Logging;
@@ -18,6 +19,7 @@ public sealed class GVisorRuntime : ISandboxRuntime
     private readonly RunscCommand _runsc;
     private readonly ControlProbe _controls = new();
     private readonly ConcurrentDictionary<string, GVisorSandbox> _alive = new();
+    private readonly SandboxMetrics _metrics;
     private readonly SemaphoreSlim _probing = new(1, 1);
     private readonly Lock _gate = new();
     private (string Version, string Deadline)? _probed;
@@ -25,7 +27,11 @@ public sealed class GVisorRuntime : ISandboxRuntime
     private bool _disposed;
 
     /// <summary>Nothing on the host changes before the first sandbox or sweep.</summary>
-    public GVisorRuntime(GVisorOptions options, ImageStore images, ILogger<GVisorRuntime> logger)
+    /// <param name="options">Where and how it runs.</param>
+    /// <param name="images">Root filesystems, checked before each use.</param>
+    /// <param name="logger">Told of violations and of what could not be removed.</param>
+    /// <param name="meterFactory">Owner of the meter <c>Rynxs.Sandbox</c>; null counts nothing.</param>
+    public GVisorRuntime(GVisorOptions options, ImageStore images, ILogger<GVisorRuntime> logger, IMeterFactory? meterFactory = null)
     {
         ArgumentNullException.ThrowIfNull(options);
         if (options.StateKey.Length != 12 || !options.StateKey.All(char.IsAsciiHexDigitLower))
@@ -43,6 +49,7 @@ public sealed class GVisorRuntime : ISandboxRuntime
         _images = images;
         _logger = logger;
         _runsc = new RunscCommand(options);
+        _metrics = new SandboxMetrics(meterFactory, () => _alive.Count);
     }
 
     /// <inheritdoc/>
@@ -82,6 +89,8 @@ public sealed class GVisorRuntime : ISandboxRuntime
         {
             sandbox.Controls = await _controls.ProbeAsync(sandbox, version, deadline, cancellationToken);
             sandbox.ColdStart = _options.TimeProvider.GetElapsedTime(begin);
+            sandbox.Metrics = _metrics; // from here on, so that our own probes are not counted
+            _metrics.Started(Name, sandbox.ColdStart);
             return sandbox;
         }
         catch
@@ -124,7 +133,7 @@ public sealed class GVisorRuntime : ISandboxRuntime
             {
                 Cgroups.SandboxCgroup.RemoveStateDirectory(_options.StateKey);
                 // Removed while the lock is held; whoever opened the old file meanwhile notices that it is gone (TakeRunDirectory).
-                Directory.Delete(_options.RunDirectory, recursive: true);
+                Sweep.RemoveEmptyRunDirectory(_options, _runsc);
                 _ = Libc.close(_lock);
                 _lock = -1;
             }
@@ -138,7 +147,13 @@ public sealed class GVisorRuntime : ISandboxRuntime
         TakeRunDirectory();
         var id = new SandboxId("sb-" + Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8)));
         var sandbox = new GVisorSandbox(_options, _runsc, spec, id, _logger, gone => _alive.TryRemove(gone.Id.Value, out _));
-        _alive[id.Value] = sandbox;
+        lock (_gate)
+        {
+            // Behind this a disposal sees the sandbox and ends it, even while it starts.
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            _alive[id.Value] = sandbox;
+        }
+
         try
         {
             await sandbox.StartAsync(cancellationToken);
@@ -211,7 +226,7 @@ public sealed class GVisorRuntime : ISandboxRuntime
 
             Directory.CreateDirectory(_runsc.Root, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             int file = OpenLock();
-            if (file < 0 || Libc.flock(file, LockExclusive | LockNoWait) != 0 || !File.Exists(Path.Combine(_options.RunDirectory, "lock")))
+            if (file < 0 || Libc.flock(file, LockExclusive | LockNoWait) != 0 || !File.Exists(LockPath))
             {
                 if (file >= 0)
                 {
@@ -228,7 +243,7 @@ public sealed class GVisorRuntime : ISandboxRuntime
 
     private bool IsHeldByAnother()
     {
-        int file = OpenLock();
+        int file = Libc.open(LockPath, Libc.O_RDWR | Libc.O_CLOEXEC, 0); // looking creates nothing
         if (file < 0)
         {
             return false;
@@ -239,5 +254,7 @@ public sealed class GVisorRuntime : ISandboxRuntime
         return held;
     }
 
-    private int OpenLock() => Libc.open(Path.Combine(_options.RunDirectory, "lock"), Libc.O_RDWR | Libc.O_CREAT | Libc.O_CLOEXEC, 0x180 /* 0600 */);
+    private string LockPath => Path.Combine(_options.RunDirectory, Sweep.LockName);
+
+    private int OpenLock() => Libc.open(LockPath, Libc.O_RDWR | Libc.O_CREAT | Libc.O_CLOEXEC, 0x180 /* 0600 */);
 }

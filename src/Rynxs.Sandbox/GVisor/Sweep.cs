@@ -8,6 +8,9 @@ namespace Rynxs.Sandbox.GVisor;
 /// <summary>Finds and removes what sandboxes of one state left on the host. Everything is found by the state's key, so no other state is touched.</summary>
 internal static class Sweep
 {
+    /// <summary>File in the run directory that its owner holds locked.</summary>
+    public const string LockName = "lock";
+
     private static readonly TimeSpan CgroupDeadline = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(5);
 
@@ -47,7 +50,7 @@ internal static class Sweep
         cancellationToken.ThrowIfCancellationRequested();
         foreach (int pid in ProcessesOf(runsc, alive))
         {
-            _ = Libc.kill(pid, Libc.SigKill);
+            Kill(runsc, pid);
         }
 
         IEnumerable<string> ids = SandboxCgroup.SandboxesOf(options.StateKey)
@@ -104,6 +107,12 @@ internal static class Sweep
             _ = Libc.umount2(mount, HostMounts.Detach);
         }
 
+        if (HostMounts.Below(directory).Count > 0)
+        {
+            // Deleting through a mount would delete what is mounted: a workspace.
+            return false;
+        }
+
         foreach (string entry in Entries(runsc.Root).Where(entry => entry.Contains(id, StringComparison.Ordinal)).ToArray())
         {
             Delete(entry);
@@ -117,7 +126,30 @@ internal static class Sweep
     {
         foreach (int pid in CommandLines(runsc).Where(line => line.Words.Contains(id)).Select(line => line.Pid))
         {
-            _ = Libc.kill(pid, Libc.SigKill);
+            Kill(runsc, pid);
+        }
+    }
+
+    /// <summary>Removes the run directory when nothing but our own lock and runsc's empty directory is in it; what is left otherwise is found by a sweep.</summary>
+    public static void RemoveEmptyRunDirectory(GVisorOptions options, RunscCommand runsc)
+    {
+        if (Entries(runsc.Root).Any() || Entries(options.RunDirectory).Any(entry => entry != runsc.Root && Path.GetFileName(entry) != LockName))
+        {
+            return;
+        }
+
+        Directory.Delete(runsc.Root);
+        File.Delete(Path.Combine(options.RunDirectory, LockName));
+        Directory.Delete(options.RunDirectory);
+    }
+
+    /// <summary>The number may belong to another process by now: it is held first, then looked at again.</summary>
+    private static void Kill(RunscCommand runsc, int pid)
+    {
+        using ProcessHandle? process = ProcessHandle.Open(pid);
+        if (process is not null && CommandLine(runsc, pid) is not null)
+        {
+            process.Kill();
         }
     }
 
@@ -149,20 +181,24 @@ internal static class Sweep
                 continue;
             }
 
-            string[] words;
-            try
-            {
-                words = File.ReadAllText(directory + "/cmdline").Split('\0');
-            }
-            catch (Exception ended) when (ended is IOException or UnauthorizedAccessException)
-            {
-                continue;
-            }
-
-            if (words.Contains("--root=" + runsc.Root) && Path.GetFileName(words[0]).StartsWith("runsc", StringComparison.Ordinal))
+            if (CommandLine(runsc, pid) is { } words)
             {
                 yield return (pid, words);
             }
+        }
+    }
+
+    /// <summary>The words of a runsc process of our run directory; null for anything else.</summary>
+    private static string[]? CommandLine(RunscCommand runsc, int pid)
+    {
+        try
+        {
+            string[] words = File.ReadAllText($"/proc/{pid}/cmdline").Split('\0');
+            return words.Contains("--root=" + runsc.Root) && Path.GetFileName(words[0]).StartsWith("runsc", StringComparison.Ordinal) ? words : null;
+        }
+        catch (Exception ended) when (ended is IOException or UnauthorizedAccessException)
+        {
+            return null;
         }
     }
 }

@@ -32,10 +32,7 @@ internal static class ProcessGroupEnd
         while (true)
         {
             IReadOnlyList<int> alive = cgroup.Processes();
-            foreach (int pid in alive)
-            {
-                _ = Libc.kill(pid, Libc.SigKill);
-            }
+            KillAll(cgroup, alive);
 
             // Looking for the dead walks /proc, so it waits until nothing is alive.
             if (alive.Count == 0 && !AnyChildLeft(sessions))
@@ -49,6 +46,24 @@ internal static class ProcessGroupEnd
             }
 
             await Task.Delay(Poll, time);
+        }
+    }
+
+    /// <summary>Held by pidfd and looked up once more before the signal, so that a number which went to another process meanwhile is left alone.</summary>
+    private static void KillAll(SandboxCgroup cgroup, IReadOnlyList<int> pids)
+    {
+        List<(int Pid, ProcessHandle Handle)> held = [.. pids.Select(pid => (Pid: pid, Handle: ProcessHandle.Open(pid))).Where(process => process.Handle is not null)
+            .Select(process => (process.Pid, process.Handle!))]; // just filtered
+        HashSet<int> still = held.Count > 0 ? [.. cgroup.Processes()] : [];
+        foreach ((int pid, ProcessHandle handle) in held)
+        {
+            using (handle)
+            {
+                if (still.Contains(pid))
+                {
+                    handle.Kill();
+                }
+            }
         }
     }
 

@@ -6,7 +6,6 @@ using Rynxs.Resources.Meta;
 using Rynxs.Sandbox;
 using Rynxs.Server.Execution;
 using Rynxs.Server.Identity;
-using Rynxs.Server.Metrics;
 using Rynxs.Server.Problems;
 using Rynxs.Server.State;
 

@@ -2,7 +2,6 @@ using System.Text;
 using Rynxs.Ledger.Events;
 using Rynxs.Sandbox;
 using Rynxs.Sandbox.Violations;
-using Rynxs.Server.Metrics;
 
 namespace Rynxs.Server.Execution;
 

@@ -6,7 +6,6 @@ using Rynxs.Ledger.Blobs;
 using Rynxs.Ledger.Events;
 using Rynxs.Sandbox;
 using Rynxs.Sandbox.Violations;
-using Rynxs.Server.Metrics;
 
 namespace Rynxs.Server.Execution;
 

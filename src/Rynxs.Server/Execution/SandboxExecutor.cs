@@ -46,7 +46,6 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
         string ended = Failed;
         try
         {
-            services.Metrics.ColdStarted(sandbox.Runtime, sandbox.ColdStart);
             ExecuteResponse response = await RunAsync(request, executionId, sandbox, audit, hashVerified, cancellationToken);
             ended = response.TerminationReason;
             services.Records.Add(new ExecutionRecord(agentNamespace, principal.Name, response));
@@ -167,7 +166,6 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
 
         await started;
         await audit.OutcomeAsync(sandbox, result);
-        services.Metrics.ExecutionEnded(sandbox.Runtime, result.Reason, result.Duration, result.Violations);
         string stdout = ExecuteResponse.Text(result.StandardOutput);
         string stderr = ExecuteResponse.Text(result.StandardError);
         return new ExecuteResponse

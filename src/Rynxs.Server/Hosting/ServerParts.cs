@@ -115,24 +115,24 @@ internal sealed partial class ServerParts : IAsyncDisposable
         _opened.Push(Store);
         await Store.BurnVersionsThroughAsync(await LedgerMutationLog.HighestVersionAsync(Control, cancellationToken), cancellationToken);
 
-        await OpenSandboxesAsync(loggers, cancellationToken);
+        await OpenSandboxesAsync(meters, loggers, cancellationToken);
         Workspaces = new AgentWorkspaces(_state.WorkspacesDirectory);
         Chains = new AgentChains(ledger, Workspaces);
         await OpenExecutorAsync(loggers, cancellationToken);
         OpenAgents(ledger, meters, loggers);
         Health = new ServerHealth(_state, Control, Store, Runtime, _options.TimeProvider);
-        Metrics.Observe(() => Runtime.List().Count, () => Gate.Queued, () => Agents.List().Count, () => Control.Head.Seq);
+        Metrics.Observe(() => Gate.Queued, () => Agents.List().Count, () => Control.Head.Seq);
         StartLoops(loggers);
     }
 
     private ExecutionGate Gate { get; set; } = null!; // As above.
 
-    private async Task OpenSandboxesAsync(ILoggerFactory loggers, CancellationToken cancellationToken)
+    private async Task OpenSandboxesAsync(IMeterFactory meters, ILoggerFactory loggers, CancellationToken cancellationToken)
     {
         Images = new ImageStore(new ImageStoreOptions { Directory = ImagesDirectory(_options), TimeProvider = _options.TimeProvider });
         Runtime = new GVisorRuntime(
             new GVisorOptions { StateKey = GVisorOptions.StateKeyOf(_state.Path), TimeProvider = _options.TimeProvider }, Images,
-            loggers.CreateLogger<GVisorRuntime>());
+            loggers.CreateLogger<GVisorRuntime>(), meters);
         _opened.Push(Runtime);
 
         Report("Removing what an earlier process left");

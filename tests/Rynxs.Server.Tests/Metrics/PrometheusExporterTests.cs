@@ -1,8 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using Microsoft.Extensions.DependencyInjection;
-using Rynxs.Sandbox;
-using Rynxs.Sandbox.Violations;
 using Rynxs.Server.Metrics;
 
 namespace Rynxs.Server.Tests.Metrics;
@@ -26,22 +24,19 @@ public sealed class PrometheusExporterTests : IDisposable
     }
 
     [Fact]
-    public void The_documented_names_of_the_sandbox_api_are_exported_with_real_counts()
+    public void What_the_server_observes_is_exported_with_its_real_value()
     {
         using var metrics = new ServerMetrics(_meters);
-        metrics.Observe(() => 3, () => 0, () => 1, () => 42);
-        metrics.ColdStarted("gvisor", TimeSpan.FromMilliseconds(60));
-        metrics.ExecutionEnded("gvisor", TerminationReason.Completed, TimeSpan.FromSeconds(1), [Violation()]);
+        metrics.Observe(() => 0, () => 1, () => 42);
+        metrics.RequestEnded("GET", "/health", 200, TimeSpan.FromMilliseconds(3));
 
         IReadOnlyDictionary<string, double> samples = ExpositionFormat.Parse(_exporter.Write());
 
-        samples["hardened_sandbox_executions_total{result=\"success\",runtime=\"gvisor\",termination_reason=\"completed\"}"].ShouldBe(1);
-        samples["hardened_sandbox_violations_total{detection_layer=\"SYSCALL_MONITOR\",severity=\"HIGH\",type=\"device_access\"}"].ShouldBe(1);
-        samples["hardened_sandbox_escape_attempts_total{blocked=\"true\",pattern=\"device_access\",runtime=\"gvisor\"}"].ShouldBe(1);
-        samples["hardened_sandbox_cold_start_duration_seconds_bucket{runtime=\"gvisor\",le=\"0.05\"}"].ShouldBe(0);
-        samples["hardened_sandbox_cold_start_duration_seconds_bucket{runtime=\"gvisor\",le=\"0.075\"}"].ShouldBe(1);
-        samples["active_hardened_sandboxes_count"].ShouldBe(3);
+        samples["rynxs_agents_running"].ShouldBe(1);
         samples["rynxs_ledger_control_head_seq"].ShouldBe(42);
+        samples["rynxs_http_requests_total{method=\"GET\",route=\"/health\",status=\"200\"}"].ShouldBe(1);
+        samples["rynxs_http_request_duration_seconds_bucket{method=\"GET\",route=\"/health\",le=\"0.0025\"}"].ShouldBe(0);
+        samples["rynxs_http_request_duration_seconds_bucket{method=\"GET\",route=\"/health\",le=\"0.005\"}"].ShouldBe(1);
     }
 
     [Fact]
@@ -101,7 +96,6 @@ public sealed class PrometheusExporterTests : IDisposable
         }
 
         using var metrics = new ServerMetrics(_meters);
-        metrics.ExecutionEnded("gvisor", TerminationReason.Completed, TimeSpan.FromSeconds(1), [Violation()]);
         metrics.RequestEnded("GET", "/health", 200, TimeSpan.FromMilliseconds(3));
         using var process = new Process { StartInfo = new ProcessStartInfo(promtool) { RedirectStandardInput = true, RedirectStandardError = true, RedirectStandardOutput = true } };
         process.StartInfo.ArgumentList.Add("check");
@@ -115,10 +109,4 @@ public sealed class PrometheusExporterTests : IDisposable
         errors.ShouldNotContain("error while linting");
         errors.ShouldNotContain("parse error");
     }
-
-    private static Violation Violation() => new()
-    {
-        ViolationId = Guid.NewGuid().ToString(), Timestamp = DateTimeOffset.UnixEpoch, ViolationType = "device_access", Severity = Severity.High,
-        Description = "d", DetectionLayer = DetectionLayer.SyscallMonitor, Blocked = true, Indicators = new Dictionary<string, string>(), Remediation = "r",
-    };
 }

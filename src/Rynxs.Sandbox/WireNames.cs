@@ -1,10 +1,9 @@
-using Rynxs.Sandbox;
 using Rynxs.Sandbox.Violations;
 
-namespace Rynxs.Server.Metrics;
+namespace Rynxs.Sandbox;
 
 /// <summary>Names of closed sets as they appear in answers, labels and records.</summary>
-internal static class WireNames
+public static class WireNames
 {
     public static string Of(TerminationReason reason) => reason switch
     {
