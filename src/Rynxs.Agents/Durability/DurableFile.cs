@@ -7,7 +7,7 @@ namespace Rynxs.Agents.Durability;
 /// <summary>Writes that are on disk when they return. Linux only, like the rest of the product.</summary>
 internal static partial class DurableFile
 {
-    private const int WriteOnly = 1, Create = 0x40, Append = 0x400, NoFollow = 0x20000, CloseOnExec = 0x80000, DirectoryOnly = 0x10000;
+    private const int WriteOnly = 1, Create = 0x40, Append = 0x400, NoFollow = 0x20000, CloseOnExec = 0x80000, DirectoryOnly = 0x10000, NonBlocking = 0x800;
 
     /// <summary>Replaces a file: the old content or the new one is there after a crash, never a mixture.</summary>
     /// <exception cref="IOException">The file system refused.</exception>
@@ -56,6 +56,29 @@ internal static partial class DurableFile
         using SafeFileHandle file = File.OpenHandle(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
         RandomAccess.SetLength(file, length);
         RandomAccess.FlushToDisk(file);
+    }
+
+    /// <summary>
+    /// Opens a file that others may have replaced by anything: a symbolic link in its place is refused, and a pipe does not make the caller wait
+    /// for a writer (it shows when the length is asked for).
+    /// </summary>
+    /// <exception cref="FileNotFoundException">There is none.</exception>
+    /// <exception cref="IOException">It is a symbolic link or cannot be opened.</exception>
+    public static SafeFileHandle OpenForReading(string path)
+    {
+        int descriptor = NativeOpen(path, NoFollow | NonBlocking | CloseOnExec, 0);
+        if (descriptor >= 0)
+        {
+            return new SafeFileHandle(descriptor, ownsHandle: true);
+        }
+
+        const int NoEntry = 2, Loop = 40;
+        throw Marshal.GetLastPInvokeError() switch
+        {
+            NoEntry => new FileNotFoundException($"{path} does not exist.", path),
+            Loop => new IOException($"{path} is a symbolic link; it is not followed."),
+            _ => new IOException($"{path}: {LastError()}."),
+        };
     }
 
     private static void SyncDirectory(string path)

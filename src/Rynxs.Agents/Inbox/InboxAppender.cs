@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Microsoft.Win32.SafeHandles;
 using Rynxs.Agents.Durability;
 using Rynxs.Agents.Lifecycle;
 
@@ -51,7 +52,11 @@ internal sealed class InboxAppender(string path) : IDisposable
         try
         {
             // The JSON writer would silently put U+FFFD in place of a lone surrogate.
-            _ = StrictUtf8.GetByteCount(message.Text);
+            int bytes = StrictUtf8.GetByteCount(message.Text);
+            if (bytes > InboxLineParser.MaxTextBytes)
+            {
+                throw new MessageRefusedException("too_long", $"'text' has {bytes} bytes; at most {InboxLineParser.MaxTextBytes} are allowed.");
+            }
         }
         catch (EncoderFallbackException)
         {
@@ -102,14 +107,13 @@ internal sealed class InboxAppender(string path) : IDisposable
     {
         try
         {
-            using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 1);
-            if (file.Length == 0)
-            {
-                return false;
-            }
-
-            file.Seek(-1, SeekOrigin.End);
-            return file.ReadByte() != '\n';
+            using SafeFileHandle file = DurableFile.OpenForReading(path);
+            Span<byte> last = stackalloc byte[1];
+            return RandomAccess.GetLength(file) is > 0 and long length && RandomAccess.Read(file, last, length - 1) == 1 && last[0] != '\n';
+        }
+        catch (NotSupportedException)
+        {
+            throw new IOException($"{path} is a pipe or a device, not a regular file.");
         }
         catch (FileNotFoundException)
         {

@@ -11,8 +11,13 @@ namespace Rynxs.Agents.Inbox;
 /// </summary>
 internal static class InboxLineParser
 {
-    /// <summary>Longest line, its newline left out: 1 MiB.</summary>
-    public const int MaxLineBytes = 1024 * 1024;
+    /// <summary>Longest text: 1 MiB of UTF-8, as in a Task.</summary>
+    public const int MaxTextBytes = 1024 * 1024;
+
+    /// <summary>
+    /// Longest line, its newline left out: 8 MiB. JSON may write each byte of a text in six (<c>\u0041</c>), and beside the text there is an input.
+    /// </summary>
+    public const int MaxLineBytes = 8 * 1024 * 1024;
 
     private const int MaxTitleLength = 256, MaxTaskIdLength = 256;
 
@@ -140,6 +145,11 @@ internal static class InboxLineParser
         if (string.IsNullOrWhiteSpace(text))
         {
             return new InboxLine.Rejected("missing_text", "'text' is missing or empty.");
+        }
+
+        if (StrictUtf8.GetByteCount(text) is > MaxTextBytes and int bytes)
+        {
+            return new InboxLine.Rejected("too_long", $"'text' has {bytes} bytes; at most {MaxTextBytes} are allowed.");
         }
 
         if (taskId is { Length: 0 or > MaxTaskIdLength } || title is { Length: > MaxTitleLength })

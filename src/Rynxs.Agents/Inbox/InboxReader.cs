@@ -1,4 +1,5 @@
 using Microsoft.Win32.SafeHandles;
+using Rynxs.Agents.Durability;
 
 namespace Rynxs.Agents.Inbox;
 
@@ -37,7 +38,7 @@ internal sealed class InboxReader(string path)
         SafeFileHandle file;
         try
         {
-            file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+            file = DurableFile.OpenForReading(path);
         }
         catch (Exception missing) when (missing is FileNotFoundException or DirectoryNotFoundException)
         {
@@ -48,7 +49,7 @@ internal sealed class InboxReader(string path)
 
         using (file)
         {
-            long length = RandomAccess.GetLength(file);
+            long length = Length(file);
             if (length < cursor.Offset)
             {
                 return new Step.Replaced($"the inbox has {length} bytes, {cursor.Offset} were read before", FreshCursor(cursor));
@@ -60,6 +61,18 @@ internal sealed class InboxReader(string path)
             }
 
             return cursor.SkippingLine ? Skip(file, cursor) : ReadLine(file, cursor);
+        }
+    }
+
+    private long Length(SafeFileHandle file)
+    {
+        try
+        {
+            return RandomAccess.GetLength(file);
+        }
+        catch (NotSupportedException)
+        {
+            throw new IOException($"{path} is a pipe or a device; the inbox is not read until it is a regular file.");
         }
     }
 
