@@ -193,7 +193,7 @@ public static class ManifestReader
 public sealed record ManifestLimits
 {
     /// <summary>Bytes of one document, default 1 MiB.</summary>
-    public int MaxDocumentBytes { get; init; } = 1024 * 1024;
+    public int MaxDocumentBytes { get; init; } = 3 * 1024 * 1024;
 
     /// <summary>Bytes of all documents, default 4 MiB.</summary>
     public int MaxStreamBytes { get; init; } = 4 * 1024 * 1024;
@@ -220,5 +220,5 @@ public sealed record ManifestError(int Document, int Line, int Column, FieldErro
 {
     /// <inheritdoc/>
     public override string ToString() =>
-        $"document {Document}{(Line > 0 ? $", line {Line}, column {Column}" : "")}: {(Error.Field.Length > 0 ? Error.Field + ": " : "")}{Error.Message}";
+        $"document {Document + 1}{(Line > 0 ? $", line {Line}, column {Column}" : "")}: {(Error.Field.Length > 0 ? Error.Field + ": " : "")}{Error.Message}";
 }
