@@ -18,6 +18,12 @@ internal static class RequestBody
                 StatusCodes.Status415UnsupportedMediaType, "unsupported_media_type", "The body must have 'Content-Type: application/json'."));
         }
 
+        if (context.Request.Headers.ContentEncoding.Count > 0)
+        {
+            throw new ProblemException(new Problem(
+                StatusCodes.Status415UnsupportedMediaType, "unsupported_media_type", "The body must not be compressed: 'Content-Encoding' is not taken.", "Content-Encoding"));
+        }
+
         if (context.Request.ContentLength > maxBytes)
         {
             throw new ProblemException(TooLarge(maxBytes));

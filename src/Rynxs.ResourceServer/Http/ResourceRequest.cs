@@ -43,8 +43,19 @@ internal sealed class ResourceRequest(
             ("PATCH", not null, null or "status") => PatchAsync(),
             ("DELETE", not null, null) => DeleteAsync(),
             ("PUT" or "PATCH", null, null) => FailAsync(400, "BadRequest", "name must be provided"),
-            _ => FailAsync(405, "MethodNotAllowed", "the server does not allow this method on the requested resource"),
+            _ => NotAllowedAsync(),
         };
+    }
+
+    private Task NotAllowedAsync()
+    {
+        context.Response.Headers.Allow = (name, subresource) switch
+        {
+            (null, _) => "GET, POST",
+            (_, null) => "GET, PUT, PATCH, DELETE",
+            _ => "GET, PUT, PATCH",
+        };
+        return FailAsync(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
     }
 
     private async Task GetAsync() => await Respond.ObjectAsync(context, await requests.GetAsync(type, Id, Aborted));

@@ -77,6 +77,30 @@ public sealed class ResourceStore : IAsyncDisposable
         }
     }
 
+    /// <summary>Commits a transaction that changes nothing: whether the store can be written at this moment.</summary>
+    /// <exception cref="ResourceException"><c>StoreUnavailable</c>: the reason in words.</exception>
+    public async Task CheckWritableAsync(CancellationToken cancellationToken)
+    {
+        await _writing.WaitAsync(cancellationToken);
+        try
+        {
+            if (_disposed)
+                throw StoreDatabase.Closed();
+            StoreDatabase.Execute(_database.Writer, "BEGIN IMMEDIATE");
+            StoreDatabase.Execute(_database.Writer, "UPDATE state SET sequence = sequence");
+            StoreDatabase.Execute(_database.Writer, "COMMIT");
+        }
+        catch (SqliteException e)
+        {
+            RollBack();
+            throw StoreDatabase.Unavailable(e);
+        }
+        finally
+        {
+            _writing.Release();
+        }
+    }
+
     /// <summary>Ends the watches, waits for the mutation that is being written, closes the file.</summary>
     public async ValueTask DisposeAsync()
     {

@@ -31,7 +31,12 @@ internal sealed class AgentLogEndpoints(ResourceStore store, AgentChains chains,
     private async Task LogsAsync(HttpContext context, string ns, string name)
     {
         ILedgerChain chain = await RequireChainAsync(context, ns, name, RequestAccess.Readers);
-        bool follow = context.Request.Query["follow"].ToString() is "1" or "true";
+        bool follow = context.Request.Query["follow"].ToString() switch
+        {
+            "1" or "true" => true,
+            "" or "0" or "false" => false,
+            _ => throw new ProblemException(new Problem(StatusCodes.Status422UnprocessableEntity, "unsupported_value", "'0' or '1'.", "follow")),
+        };
         long next = Math.Max(0, chain.Head.Seq + 1 - Tail(context));
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, stopping);
         context.Response.ContentType = LinesType;

@@ -53,7 +53,9 @@ internal sealed class ExecuteRequestReader
         {
             throw new ProblemException(new Problem(
                 StatusCodes.Status400BadRequest, "invalid_json",
-                string.Create(CultureInfo.InvariantCulture, $"The body is not valid JSON (line {exception.LineNumber + 1}, byte {exception.BytePositionInLine}).")));
+                exception.LineNumber is { } line
+                    ? string.Create(CultureInfo.InvariantCulture, $"The body is not valid JSON (line {line + 1}, byte {exception.BytePositionInLine}).")
+                    : "The body is not valid JSON: a field stands in it twice."));
         }
         catch (InvalidOperationException)
         {

@@ -9,11 +9,14 @@ namespace Rynxs.Server.Health;
 /// <summary>What monitors ask, and what a client asks about itself.</summary>
 internal static class HealthEndpoints
 {
+    /// <summary>Load balancers often ask with HEAD.</summary>
+    private static readonly string[] Monitors = [HttpMethods.Get, HttpMethods.Head];
+
     public static void MapHealth(
         this IEndpointRouteBuilder endpoints, ServerHealth health, ISandboxRuntime runtime, PrometheusExporter exporter, string constitutionalHash)
     {
-        endpoints.MapGet("/livez", () => Results.Text("ok\n"));
-        endpoints.MapGet("/readyz", async (HttpContext context) =>
+        endpoints.MapMethods("/livez", Monitors, () => Results.Text("ok\n"));
+        endpoints.MapMethods("/readyz", Monitors, async (HttpContext context) =>
         {
             ReadinessResponse readiness = await health.CheckAsync(context.RequestAborted);
             bool ready = readiness.Status == "ready";
@@ -21,7 +24,7 @@ internal static class HealthEndpoints
                 readiness, ServerJson.Default.ReadinessResponse,
                 statusCode: ready ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable);
         });
-        endpoints.MapGet("/health", async (HttpContext context) =>
+        endpoints.MapMethods("/health", Monitors, async (HttpContext context) =>
         {
             RuntimeProbe probe = await health.ProbeAsync(context.RequestAborted);
             return Results.Json(

@@ -1,5 +1,6 @@
 using Rynxs.Ledger;
 using Rynxs.ResourceServer.Storage;
+using Rynxs.Resources.Client;
 using Rynxs.Sandbox;
 using Rynxs.Server.State;
 
@@ -13,9 +14,10 @@ internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, R
 {
     private static readonly TimeSpan StorageAge = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan ProbeAge = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan StorePatience = TimeSpan.FromSeconds(5);
 
     private readonly SemaphoreSlim _probing = new(1, 1);
-    private readonly Lock _gate = new();
+    private readonly SemaphoreSlim _checking = new(1, 1);
     private (RuntimeProbe Probe, long At)? _probe;
     private (IReadOnlyList<ReadinessCheck> Checks, long At)? _storage;
 
@@ -49,28 +51,52 @@ internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, R
     public async Task<ReadinessResponse> CheckAsync(CancellationToken cancellationToken)
     {
         RuntimeProbe probe = await ProbeAsync(cancellationToken);
-        IReadOnlyList<ReadinessCheck> checks = [.. CheckStorage(), new ReadinessCheck("sandbox_runtime", probe.Available, probe.Available ? probe.Version : probe.Detail)];
+        IReadOnlyList<ReadinessCheck> checks = [.. await CheckStorageAsync(cancellationToken), new ReadinessCheck("sandbox_runtime", probe.Available, probe.Available ? probe.Version : probe.Detail)];
         return new ReadinessResponse(checks.All(check => check.Ok) ? "ready" : "not_ready", checks);
     }
 
-    public void Dispose() => _probing.Dispose();
-
-    private IReadOnlyList<ReadinessCheck> CheckStorage()
+    public void Dispose()
     {
-        lock (_gate)
+        _probing.Dispose();
+        _checking.Dispose();
+    }
+
+    private async Task<IReadOnlyList<ReadinessCheck>> CheckStorageAsync(CancellationToken cancellationToken)
+    {
+        await _checking.WaitAsync(cancellationToken);
+        try
         {
             if (_storage is { } fresh && timeProvider.GetElapsedTime(fresh.At) < StorageAge)
             {
                 return fresh.Checks;
             }
 
-            IReadOnlyList<ReadinessCheck> checks =
-            [
-                CheckLedger(),
-                new ReadinessCheck("objects", true, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"version {store.CurrentVersion}")),
-            ];
+            IReadOnlyList<ReadinessCheck> checks = [CheckLedger(), await CheckObjectsAsync(cancellationToken)];
             _storage = (checks, timeProvider.GetTimestamp());
             return checks;
+        }
+        finally
+        {
+            _checking.Release();
+        }
+    }
+
+    private async Task<ReadinessCheck> CheckObjectsAsync(CancellationToken cancellationToken)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        patience.CancelAfter(StorePatience);
+        try
+        {
+            await store.CheckWritableAsync(patience.Token);
+            return new ReadinessCheck("objects", true, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"version {store.CurrentVersion}"));
+        }
+        catch (ResourceException exception)
+        {
+            return new ReadinessCheck("objects", false, exception.Message);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return new ReadinessCheck("objects", false, $"No write could begin within {StorePatience.TotalSeconds:0} s.");
         }
     }
 

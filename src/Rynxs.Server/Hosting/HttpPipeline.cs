@@ -70,6 +70,5 @@ internal static class HttpPipeline
             RequestAccess.Require(context, RequestAccess.Readers);
             return Results.Json(await doctor.RunAsync(context.RequestAborted), ServerJson.Default.DoctorReport);
         });
-        application.MapFallback(() => Problem.NotFound("Endpoint"));
     }
 }

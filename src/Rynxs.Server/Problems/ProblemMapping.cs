@@ -14,6 +14,10 @@ internal sealed partial class ProblemMapping(RequestDelegate next, ILogger<Probl
         try
         {
             await next(context);
+            if (Unanswered(context) is { } problem)
+            {
+                await problem.ExecuteAsync(context);
+            }
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {
@@ -37,6 +41,21 @@ internal sealed partial class ProblemMapping(RequestDelegate next, ILogger<Probl
             context.Response.Clear();
             await problem.ExecuteAsync(context);
         }
+    }
+
+    /// <summary>Routing answers with a bare status; here it gets the form of every other error. A fallback endpoint would hide the 405.</summary>
+    private static Problem? Unanswered(HttpContext context)
+    {
+        HttpResponse response = context.Response;
+        return response.HasStarted || response.ContentType is not null
+            ? null
+            : response.StatusCode switch
+            {
+                StatusCodes.Status404NotFound => Problem.NotFound("Endpoint"),
+                StatusCodes.Status405MethodNotAllowed => new Problem(
+                    StatusCodes.Status405MethodNotAllowed, "method_not_allowed", $"The endpoint does not take this method; it takes {response.Headers.Allow}."),
+                _ => null,
+            };
     }
 
     /// <summary>The answer to an expected failure; null for others.</summary>
