@@ -70,7 +70,7 @@ internal static class CommandLine
 
         if (parsed.Action is ParseErrorAction)
         {
-            return UsageError(parsed, [.. parsed.Errors.Select(error => error.Message)], screen);
+            return UsageError(parsed, [.. parsed.Errors.Select(error => InWords(error.Message))], screen);
         }
 
         screen.Verbose = parsed.GetValue(GlobalOptions.Verbose);
@@ -137,6 +137,13 @@ internal static class CommandLine
         screen.Failure(messages[0], hints);
         return ExitCodes.Usage;
     }
+
+    /// <summary>The parser names types of the runtime, which say nothing to a person.</summary>
+    private static string InWords(string message) => message
+        .Replace("as expected type 'System.Int32'", "as a whole number", StringComparison.Ordinal)
+        .Replace("as expected type 'System.Int64'", "as a whole number", StringComparison.Ordinal)
+        .Replace("as expected type 'System.Nullable`1[System.Int64]'", "as a whole number", StringComparison.Ordinal)
+        .Replace("as expected type 'Microsoft.Extensions.Logging.LogLevel'", "as a log level (Trace, Debug, Information, Warning, Error, Critical, None)", StringComparison.Ordinal);
 
     private static string? MistakenOption(ParseResult parsed)
     {

@@ -30,7 +30,8 @@ internal sealed class ApiException(HttpStatusCode status, string code, string me
                     message = $"{field}: {message}";
                 }
 
-                return new ApiException(status, code, message, Causes(root));
+                // A single cause stands in the message already.
+                return new ApiException(status, code, message, Causes(root) is { Count: > 1 } causes ? causes : []);
             }
         }
         catch (JsonException)
@@ -46,10 +47,10 @@ internal sealed class ApiException(HttpStatusCode status, string code, string me
 
     private static List<string> Causes(JsonElement root)
     {
-        if (!root.TryGetProperty("details", out JsonElement details)
-            || details.ValueKind != JsonValueKind.Object
-            || !details.TryGetProperty("causes", out JsonElement causes)
-            || causes.ValueKind != JsonValueKind.Array)
+        bool given = root.TryGetProperty("details", out JsonElement details) && details.ValueKind == JsonValueKind.Object
+            ? details.TryGetProperty("causes", out JsonElement causes)
+            : root.TryGetProperty("errors", out causes);
+        if (!given || causes.ValueKind != JsonValueKind.Array)
         {
             return [];
         }

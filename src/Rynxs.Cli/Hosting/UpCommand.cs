@@ -32,7 +32,7 @@ internal static class UpCommand
         {
             Description = "Also stops when standard input ends: a server that a program starts ends with it.",
         };
-        var command = new Command("up", "Runs a server on this machine until it is interrupted. Logs are JSON lines on standard error.")
+        var command = new Command("up", "Runs a server on this machine until it is interrupted. Logs are JSON lines on standard error, beside a few lines of text about start and stop.")
         {
             listen, anonymous, drain, log, guarded,
         };

@@ -32,7 +32,7 @@ internal static class VerificationReport
         if (chain.Failure is { } failure)
         {
             string place = failure.Line > 0 ? $"{failure.File}, line {failure.Line}" : failure.File;
-            screen.Line(string.Create(CultureInfo.InvariantCulture, $"INVALID  {chain.Chain}  seq {failure.Seq}  {failure.Code}: {failure.Message} ({place})"));
+            screen.Line(string.Create(CultureInfo.InvariantCulture, $"INVALID  {chain.Chain}{(failure.Seq < 0 ? "" : $"  seq {failure.Seq}")}  {failure.Code}: {failure.Message} ({place})"));
             screen.Line($"  expected  {failure.Expected ?? "-"}");
             screen.Line($"  actual    {failure.Actual ?? "-"}");
             screen.Line(string.Create(CultureInfo.InvariantCulture, $"  {chain.Records} records before it verify"));

@@ -77,9 +77,20 @@ internal static class ExecCommand
     {
         using Stream stdin = Console.OpenStandardInput();
         ReadOnlyMemory<byte> bytes = BoundedInput.Read(stdin, MaxInputBytes + 1);
-        return bytes.Length <= MaxInputBytes
-            ? Encoding.UTF8.GetString(bytes.Span)
-            : throw new CliException($"standard input is longer than {MaxInputBytes} bytes.", ExitCodes.Usage);
+        if (bytes.Length > MaxInputBytes)
+        {
+            throw new CliException($"standard input is longer than {MaxInputBytes} bytes.");
+        }
+
+        try
+        {
+            return new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(bytes.Span);
+        }
+        catch (DecoderFallbackException)
+        {
+            // The API takes text; replacing what is none would give the program other input than was meant.
+            throw new CliException("standard input is not UTF-8 text; write binary data into the agent's files and read it there.");
+        }
     }
 
     private static async Task<int> RunAsync(

@@ -25,13 +25,22 @@ internal static class ProgramOutcome
                 + $"{(violation.IsTrue("blocked") ? ", blocked" : "")}): {violation.Text("description")}");
         }
 
-        string? reason = answer.Text("termination_reason");
+        if (answer.Integer("exit_code") is null)
+        {
+            screen.Note($"rynxs: the program was stopped: {answer.Text("termination_reason")}");
+        }
+
+        return ExitCode(answer);
+    }
+
+    /// <summary>The program's own, else what stands for how it was stopped.</summary>
+    public static int ExitCode(JsonElement answer)
+    {
         if (answer.Integer("exit_code") is { } exitCode)
         {
             return (int)(exitCode & 0xff);
         }
 
-        screen.Note($"rynxs: the program was stopped: {reason}");
-        return reason == "timeout" ? ExitCodes.ProgramTimeout : ExitCodes.ProgramKilled;
+        return answer.Text("termination_reason") == "timeout" ? ExitCodes.ProgramTimeout : ExitCodes.ProgramKilled;
     }
 }

@@ -65,17 +65,26 @@ internal static class RunCommand
 
     private static string ReadCode(string path)
     {
+        if (Directory.Exists(path))
+        {
+            throw new CliException($"'{path}' is a directory; give the file of a program, or - for standard input.");
+        }
+
         try
         {
             using Stream input = path == "-" ? Console.OpenStandardInput() : File.OpenRead(path);
             ReadOnlyMemory<byte> bytes = BoundedInput.Read(input, MaxCodeBytes + 1);
             return bytes.Length <= MaxCodeBytes
                 ? new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(bytes.Span)
-                : throw new CliException($"'{path}' is longer than {MaxCodeBytes} bytes.", ExitCodes.Usage);
+                : throw new CliException($"'{path}' is longer than {MaxCodeBytes} bytes.");
         }
         catch (DecoderFallbackException)
         {
-            throw new CliException($"'{path}' is not UTF-8 text.", ExitCodes.Usage);
+            throw new CliException($"'{path}' is not UTF-8 text.");
+        }
+        catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw new CliException($"there is no file '{path}'.");
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -92,7 +101,7 @@ internal static class RunCommand
         if (json)
         {
             Objects.OutputFormat.Write(screen, answer, Objects.OutputFormat.Json);
-            return ExitCodes.Ok;
+            return ProgramOutcome.ExitCode(answer);
         }
 
         return ProgramOutcome.Show(answer, screen);
