@@ -137,6 +137,47 @@ require_sandbox_host() {
   install_packages "${packages[@]}"
 }
 
+# Programs that only tests use. None is needed to run Rynxs, so a failure is told and the tests that miss one are skipped with a reason.
+#   strace    makes a real fdatasync fail (small; installed)
+#   promtool  lints the metrics; its package would also start a service, so its file alone is taken out, below artifacts/
+provide_test_tools() {
+  local tools="$root/artifacts/tools" work log deb
+  export PATH="$tools:$PATH"
+  if ! command -v strace >/dev/null; then
+    if [[ $(id -u) -eq 0 ]] && agree 'install strace with apt-get? (one test of the ledger uses it)'; then
+      say 'installing strace: it lets a test make the disk fail'
+      # In a subshell: install_packages ends the script when it cannot.
+      (install_packages strace) || say 'strace could not be installed; the test that uses it is skipped'
+    else
+      say 'strace is missing; the test that uses it is skipped'
+    fi
+  fi
+
+  command -v promtool >/dev/null && return 0
+  if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
+    say 'promtool is missing; the test that uses it is skipped'
+    return 0
+  fi
+  mkdir -p "$tools"
+  (
+    flock -n 7 || { say 'waiting for another download of promtool'; flock 7; }
+    [[ -x $tools/promtool ]] && exit 0
+    work=$(mktemp -d "$tools/.promtool.XXXXXX") log="$tools/promtool.log"
+    # The download is done by an unprivileged user when the directory lets it; either way it is verified by apt.
+    chmod 755 "$work"
+    say 'getting promtool (from the package prometheus, which is not installed): it lints the metrics'
+    if (cd "$work" && { apt download prometheus || { [[ $(id -u) -eq 0 ]] && apt update && apt download prometheus; }; }) >"$log" 2>&1 7>&-; then
+      for deb in "$work"/*.deb; do
+        if dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$work" ./usr/bin/promtool 2>>"$log" && "$work/usr/bin/promtool" --version >>"$log" 2>&1; then
+          mv "$work/usr/bin/promtool" "$tools/promtool"
+        fi
+      done
+    fi
+    rm -rf "$work"
+    [[ -x $tools/promtool ]] || say "promtool could not be had (offline?), so the test that uses it is skipped; see ${log#"$root/"}"
+  ) 7>"$tools/lock"
+}
+
 # --- the SDK -------------------------------------------------------------------------------------------------------------------------
 
 require_sdk() {
