@@ -8,7 +8,7 @@ namespace Rynxs.Ledger.Verifier;
 /// <summary>Recomputes the commitments of side blobs. An absent blob was erased; a wrong one was altered.</summary>
 internal static class BlobVerifier
 {
-    private const int MaxContentBytes = 1024 * 1024;
+    private const int MaxContentBytes = 4 * 1024 * 1024;
     private const int SaltBytes = 32;
     private const int MaxLineBytes = (MaxContentBytes + 2) / 3 * 4 + 256;
 

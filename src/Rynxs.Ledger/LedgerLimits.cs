@@ -9,6 +9,6 @@ public static class LedgerLimits
     /// <summary>Deepest nesting of a record: 64.</summary>
     public const int MaxDepth = 64;
 
-    /// <summary>Largest side blob: 1 MiB. Longer text is cut before it is committed to, and the cut is recorded.</summary>
-    public const int MaxBlobBytes = 1024 * 1024;
+    /// <summary>Largest side blob: 4 MiB, for a text of 1 MiB as JSON writes it. Longer text is cut before it is committed to, and the cut is recorded.</summary>
+    public const int MaxBlobBytes = 4 * 1024 * 1024;
 }

@@ -15,9 +15,9 @@ internal static class InboxLineParser
     public const int MaxTextBytes = 1024 * 1024;
 
     /// <summary>
-    /// Longest line, its newline left out: 8 MiB. JSON may write each byte of a text in six (<c>\u0041</c>), and beside the text there is an input.
+    /// Longest line, its newline left out: 4 MiB, because JSON escapes make a text longer. The agent's chain keeps each line whole.
     /// </summary>
-    public const int MaxLineBytes = 8 * 1024 * 1024;
+    public const int MaxLineBytes = Ledger.LedgerLimits.MaxBlobBytes;
 
     private const int MaxTitleLength = 256, MaxTaskIdLength = 256;
 

@@ -34,7 +34,18 @@ internal static class AgentEndpoints
         {
             NamespacedName agent = await RequireAgentAsync(context, store, ns, name, RequestAccess.Executors);
             MessageBody body = await RequestBody.ReadJsonAsync(context, ServerJson.Default.MessageBody, MaxBodyBytes, context.RequestAborted);
-            string messageId = await runtimes.SendAsync(agent, body.Text, context.RequestAborted);
+            string messageId;
+            try
+            {
+                messageId = await runtimes.SendAsync(agent, body.Text, context.RequestAborted);
+            }
+            catch (IOException)
+            {
+                // A full disk, or something else than a file in the inbox's place. The path stays out of the answer.
+                throw new ProblemException(new Problem(
+                    StatusCodes.Status503ServiceUnavailable, "inbox_unavailable", $"The inbox of agent '{agent}' cannot be written; nothing was sent."));
+            }
+
             return Results.Json(new MessageResponse(messageId), ServerJson.Default.MessageResponse, statusCode: StatusCodes.Status202Accepted);
         }).WithMetadata(new Microsoft.AspNetCore.Mvc.RequestSizeLimitAttribute(MaxBodyBytes));
     }

@@ -49,6 +49,12 @@ internal sealed record Problem : IResult
             httpContext.Response.Headers.WWWAuthenticate = "Bearer";
         }
 
+        if (Status == StatusCodes.Status429TooManyRequests)
+        {
+            // Seconds. Nobody knows when a place will be free; this keeps a client's loop from becoming a flood.
+            httpContext.Response.Headers.RetryAfter = "5";
+        }
+
         Problem traced = this with { TraceId = System.Diagnostics.Activity.Current?.TraceId.ToHexString() };
         await httpContext.Response.WriteAsJsonAsync(traced, ProblemJson.Default.Problem, "application/problem+json", httpContext.RequestAborted);
     }

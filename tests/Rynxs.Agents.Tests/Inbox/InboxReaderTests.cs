@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using System.Text;
+using System.Text.Json;
 using Rynxs.Agents.Inbox;
 using Rynxs.Agents.Lifecycle;
 
@@ -41,6 +43,55 @@ public sealed class InboxReaderTests : IDisposable
         InboxCursor after = reader.Read(skipping).ShouldBeOfType<InboxReader.Step.Nothing>().Next;
 
         Encoding.UTF8.GetString(reader.Read(after).ShouldBeOfType<InboxReader.Step.Line>().Content).ShouldBe("next");
+    }
+
+    [Fact]
+    public async Task B4_a_link_or_a_pipe_in_the_inboxs_place_is_refused_and_waits_for_nobody()
+    {
+        string elsewhere = _directory.File("elsewhere");
+        File.WriteAllText(elsewhere, "{\"text\":\"say secret\"}\n");
+        File.CreateSymbolicLink(Path, elsewhere);
+        var reader = new InboxReader(Path);
+        using var appender = new InboxAppender(Path);
+        var message = new InboxMessage { Id = "x", Text = "say x" };
+
+        Should.Throw<IOException>(() => reader.Read(new InboxCursor())).Message.ShouldContain("symbolic link");
+        await Should.ThrowAsync<IOException>(() => appender.AppendAsync(message, TestContext.Current.CancellationToken));
+        File.ReadAllText(elsewhere).ShouldNotContain("say x");
+
+        File.Delete(Path);
+        using (Process pipe = Process.Start("mkfifo", Path))
+        {
+            await pipe.WaitForExitAsync(TestContext.Current.CancellationToken);
+        }
+
+        Should.Throw<IOException>(() => reader.Read(new InboxCursor())).Message.ShouldContain("pipe");
+        await Should.ThrowAsync<IOException>(() => appender.AppendAsync(message, TestContext.Current.CancellationToken));
+
+        File.Delete(Path);
+        await appender.AppendAsync(message, TestContext.Current.CancellationToken);
+        reader.Read(new InboxCursor()).ShouldBeOfType<InboxReader.Step.Line>("positive control: a regular file is read");
+    }
+
+    [Theory]
+    [InlineData("x", 1)]
+    [InlineData("é", 2)]
+    [InlineData("\"", 1)]
+    public async Task G6_a_text_of_a_mebibyte_goes_through_and_one_byte_more_is_refused_by_name(string character, int bytes)
+    {
+        string text = string.Concat(Enumerable.Repeat(character, InboxLineParser.MaxTextBytes / bytes));
+        using var appender = new InboxAppender(Path);
+        await appender.AppendAsync(new InboxMessage { Id = "x", Text = text }, TestContext.Current.CancellationToken);
+
+        InboxReader.Step.Line line = new InboxReader(Path).Read(new InboxCursor()).ShouldBeOfType<InboxReader.Step.Line>();
+        InboxLineParser.Parse(line.Content, 0, 0).ShouldBeOfType<InboxLine.Accepted>().Message.Text.ShouldBe(text);
+
+        MessageRefusedException refused = await Should.ThrowAsync<MessageRefusedException>(
+            () => appender.AppendAsync(new InboxMessage { Id = "y", Text = text + "z" }, TestContext.Current.CancellationToken));
+        (refused.Code, refused.Message).ShouldBe(("too_long", "'text' has 1048577 bytes; at most 1048576 are allowed."));
+        InboxLine.Rejected rejected = InboxLineParser.Parse(JsonSerializer.SerializeToUtf8Bytes(new { text = new string('x', InboxLineParser.MaxTextBytes + 1) }), 0, 0)
+            .ShouldBeOfType<InboxLine.Rejected>();
+        (rejected.Code, rejected.Detail).ShouldBe(("too_long", "'text' has 1048577 bytes; at most 1048576 are allowed."));
     }
 
     [Fact]

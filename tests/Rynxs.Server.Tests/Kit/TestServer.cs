@@ -116,6 +116,23 @@ public sealed class TestServer : IAsyncDisposable
         }
     }
 
+    /// <summary>Asks /readyz until it says so; its answers are remembered for a short while.</summary>
+    public async Task WaitUntilReadyAsync()
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        patience.CancelAfter(TimeSpan.FromSeconds(30));
+        while (true)
+        {
+            using HttpResponseMessage response = await Http.GetAsync("/readyz", patience.Token);
+            if (response.IsSuccessStatusCode)
+            {
+                return;
+            }
+
+            await Task.Delay(100, patience.Token);
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
         Http.Dispose();
