@@ -231,7 +231,7 @@ public sealed class ManifestReaderTests
     {
         Quick(() => Errors(new string('a', 10 * 1024 * 1024)).ShouldHaveSingleItem().Error.Code.ShouldBe(FieldErrorCodes.TooLong));
         Quick(() => Errors("{\"a\":\"" + new string('a', 2 * 1024 * 1024) + "\"}").ShouldHaveSingleItem().Error.Code.ShouldBe(FieldErrorCodes.TooLong));
-        Quick(() => Errors("a: " + new string('ä', 600 * 1024)).ShouldHaveSingleItem().Error.Message.ShouldContain("larger than 1048576 bytes"));
+        Quick(() => Errors("a: " + new string('ä', 1600 * 1024)).ShouldHaveSingleItem().Error.Message.ShouldContain("larger than 3145728 bytes"));
         Quick(() => Errors("a: [" + string.Join(',', Enumerable.Repeat('1', 60_000)) + "]").ShouldHaveSingleItem().Error.Message.ShouldContain("more than 50000 values"));
         Quick(() => Errors("{\"a\":[" + string.Join(',', Enumerable.Repeat('1', 60_000)) + "]}").ShouldHaveSingleItem().Error.Message.ShouldContain("more than 50000 values"));
     }

@@ -60,7 +60,7 @@ public sealed class InboxReaderTests : IDisposable
         File.ReadAllText(elsewhere).ShouldNotContain("say x");
 
         File.Delete(Path);
-        using (Process pipe = Process.Start("mkfifo", Path))
+        using (Process pipe = Process.Start("mkfifo", [Path]))
         {
             await pipe.WaitForExitAsync(TestContext.Current.CancellationToken);
         }
