@@ -28,7 +28,7 @@ public sealed class AgentLoopTests
     {
         await using AgentBench bench = await AgentBench.StartAsync();
 
-        bench.AppendByHand("{broken\n\n{\"text\":\"a\\u0007b\"}\n" + new string('x', (1024 * 1024) + 5) + "\n{\"text\":\"say fine\"}\n{\"text\":\"half");
+        bench.AppendByHand("{broken\n\n{\"text\":\"a\\u0007b\"}\n" + new string('x', (4 * 1024 * 1024) + 5) + "\n{\"text\":\"say fine\"}\n{\"text\":\"half");
         bench.NextAnswer().Output!.Text.ShouldBe("fine");
         bench.AppendByHand(" no more\"}\n");
         bench.NextAnswer().Error!.Code.ShouldBe("invalid_instruction");
