@@ -22,7 +22,7 @@ public sealed class CrashAtEveryAppendTests
     [Fact]
     public async Task G4_killed_before_or_after_any_append_a_job_is_answered_once_and_no_effect_happens_twice()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         IReadOnlyList<string> job = await AppendsOfJobAsync();
         int appends = job.Count;
         appends.ShouldBeGreaterThan(15, "positive control: the job appends much");

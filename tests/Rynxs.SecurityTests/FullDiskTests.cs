@@ -15,7 +15,7 @@ public sealed class FullDiskTests
     [Fact]
     public async Task G4_a_full_disk_refuses_what_cannot_be_recorded_and_the_same_server_goes_on_when_there_is_space()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         string disk = TestServer.NewStatePath();
         Directory.CreateDirectory(disk);
         Run("mount", "-t", "tmpfs", "-o", "size=24m,mode=0700", "tmpfs", disk);

@@ -15,7 +15,7 @@ public sealed class HostileClientTests
     [Fact]
     public async Task G6_eleven_hundred_executions_of_one_agent_are_bounded_and_end_with_their_clients()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         await using TestServer server = await TestServer.StartAsync();
         string body = JsonSerializer.Serialize(new { agent_id = "flood", language = "bash", code = "sleep 300", timeout_seconds = 600 });
         using var leave = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
@@ -60,7 +60,7 @@ public sealed class HostileClientTests
     [Fact]
     public async Task G6_watches_and_follows_end_when_the_server_stops()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         await using TestServer server = await TestServer.StartAsync();
         await server.CreateAgentAsync("rynxs", "followed", """{"role":"worker"}""");
         var open = new List<(HttpResponseMessage Response, StreamReader Reader)>();
@@ -97,7 +97,7 @@ public sealed class HostileClientTests
     [InlineData("GET", Execute, "POST")]
     public async Task A_wrong_method_is_told_the_right_ones(string method, string path, string allowed)
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         await using TestServer server = await TestServer.StartAsync();
         using var request = new HttpRequestMessage(new HttpMethod(method), path);
         using HttpResponseMessage response = await server.Http.SendAsync(request, TestContext.Current.CancellationToken);
@@ -113,7 +113,7 @@ public sealed class HostileClientTests
     [Fact]
     public async Task D1_a_token_in_the_address_is_no_token_and_a_compressed_body_is_refused()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         await using TestServer server = await TestServer.StartAsync();
         using HttpClient nobody = server.Client(token: null);
         foreach (string name in (string[])["token", "access_token", "bearer"])
@@ -132,7 +132,7 @@ public sealed class HostileClientTests
     [Fact]
     public async Task G6_a_task_of_a_mebibyte_is_done_and_a_longer_one_is_refused_by_name()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         await using TestServer server = await TestServer.StartAsync();
         await server.CreateAgentAsync("rynxs", "reader", """{"role":"worker"}""");
         string text = "say " + new string('x', 1024 * 1024 - 4);
@@ -156,7 +156,7 @@ public sealed class HostileClientTests
     [Fact]
     public async Task Readiness_fails_while_the_objects_cannot_be_written()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         await using TestServer server = await TestServer.StartAsync();
         using var other = new SqliteConnection($"Data Source={Path.Combine(server.State, "objects.db")};Pooling=False");
         await other.OpenAsync(TestContext.Current.CancellationToken);

@@ -61,7 +61,7 @@ public sealed class KillTests
     [Fact]
     public async Task G4_killed_while_a_program_of_the_execute_api_runs_its_outcome_is_recorded_as_unknown_at_the_next_start()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         CancellationToken cancellationToken = TestContext.Current.CancellationToken;
         string state = TestServer.NewStatePath();
         using (Process first = await StartChildAsync(state))

@@ -11,7 +11,7 @@ public sealed class SandboxMetricsTests
     [Fact]
     public async Task A_violation_in_an_agents_sandbox_and_one_of_the_execute_api_are_both_counted()
     {
-        SandboxHost.Require();
+        SandboxRequirement.Require();
         await using TestServer server = await TestServer.StartAsync();
         await server.CreateAgentAsync("team", "prober", """{"role":"sandbox"}""");
         (await MetricsAsync(server)).ContainsKey(Violations).ShouldBeFalse("positive control: nothing was tried yet");
