@@ -81,11 +81,30 @@ add_backports() {
 
 apt() { DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -q "$@"; }
 
-has_candidate() { apt-cache policy "$1" 2>/dev/null | grep -qE 'Candidate: [^(]'; }
+# Debian 12's main suite has a runsc of 2022, which has no systrap platform; backports has one that does.
+oldest_runsc=20240101
+is_recent_runsc() {
+  local release
+  release=$(grep -oE '[0-9]{8}' <<<"$1" | head -n 1) || return 1
+  [[ $release -ge $oldest_runsc ]]
+}
+
+has_candidate() {
+  local candidate
+  candidate=$(apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: *//p')
+  [[ -n $candidate && $candidate != '(none)' ]] || return 1
+  [[ $1 != runsc ]] || is_recent_runsc "$candidate"
+}
+
+# Whether a program is here in a version that will do.
+has_program() {
+  command -v "$1" >/dev/null || return 1
+  [[ $1 != runsc ]] || is_recent_runsc "$(runsc --version 2>/dev/null)"
+}
 
 # install_packages PACKAGE...: idempotent, one at a time on this machine.
 install_packages() {
-  local log lock=/run/lock/rynxs-packages.lock codename package
+  local log lock=/run/lock/rynxs-packages.lock codename='' package wanted
   command -v apt-get >/dev/null || die "this machine has no apt-get; install yourself: $*"
   mkdir -p /run/lock
   log=$(mktemp)
@@ -102,10 +121,15 @@ install_packages() {
       apt update >>"$log" 2>&1 9>&- || true
       break
     done
+    # apt prefers the main suite to backports, so the one package that must come from there says so.
+    wanted=()
+    for package in "$@"; do
+      if has_candidate "$package" || [[ -z ${codename:-} ]]; then wanted+=("$package"); else wanted+=("$package/$codename-backports"); fi
+    done
     # Lists that were fetched long ago name files that are gone: one refresh before giving up.
-    apt install -y --no-install-recommends "$@" >>"$log" 2>&1 9>&- && exit 0
+    apt install -y --no-install-recommends "${wanted[@]}" >>"$log" 2>&1 9>&- && exit 0
     apt update >>"$log" 2>&1 9>&- || true
-    apt install -y --no-install-recommends "$@" >>"$log" 2>&1 9>&-
+    apt install -y --no-install-recommends "${wanted[@]}" >>"$log" 2>&1 9>&-
   ) 9>"$lock" && { rm -f "$log"; return 0; }
   grep -E '^(E|Err|W):' "$log" | tail -n 8 >&2 || true
   die "could not install: $*" "Is this machine offline? The whole log: $log" "You can also install these packages yourself and run this again."
@@ -125,7 +149,8 @@ require_sandbox_host() {
   fi
   for entry in "${sandbox_programs[@]}"; do
     IFS=: read -r program package why <<<"$entry"
-    command -v "$program" >/dev/null && continue
+    has_program "$program" && continue
+    command -v "$program" >/dev/null && why="$why; the one here is too old"
     missing+=("$package: $why")
     packages+=("$package")
   done
