@@ -32,7 +32,7 @@ internal static partial class DurableFile
     public static void AppendLine(string path, ReadOnlySpan<byte> line)
     {
         bool isNew = !File.Exists(path);
-        using SafeFileHandle file = Open(path, WriteOnly | Create | Append | NoFollow | CloseOnExec, 0x180 /* 0600 */);
+        using SafeFileHandle file = Open(path, WriteOnly | Create | Append | NoFollow | NonBlocking | CloseOnExec, 0x180 /* 0600 */);
         nint written = Write(file, line, line.Length);
         if (written != line.Length)
         {
@@ -63,7 +63,8 @@ internal static partial class DurableFile
     /// for a writer (it shows when the length is asked for).
     /// </summary>
     /// <exception cref="FileNotFoundException">There is none.</exception>
-    /// <exception cref="IOException">It is a symbolic link or cannot be opened.</exception>
+    /// <exception cref="NotAFileException">It is a symbolic link or a directory.</exception>
+    /// <exception cref="IOException">It cannot be opened.</exception>
     public static SafeFileHandle OpenForReading(string path)
     {
         int descriptor = NativeOpen(path, NoFollow | NonBlocking | CloseOnExec, 0);
@@ -72,13 +73,7 @@ internal static partial class DurableFile
             return new SafeFileHandle(descriptor, ownsHandle: true);
         }
 
-        const int NoEntry = 2, Loop = 40;
-        throw Marshal.GetLastPInvokeError() switch
-        {
-            NoEntry => new FileNotFoundException($"{path} does not exist.", path),
-            Loop => new IOException($"{path} is a symbolic link; it is not followed."),
-            _ => new IOException($"{path}: {LastError()}."),
-        };
+        throw OpenFailure(path);
     }
 
     private static void SyncDirectory(string path)
@@ -95,7 +90,20 @@ internal static partial class DurableFile
         int descriptor = NativeOpen(path, flags, mode);
         return descriptor >= 0
             ? new SafeFileHandle(descriptor, ownsHandle: true)
-            : throw new IOException($"{path}: {LastError()}.");
+            : throw OpenFailure(path);
+    }
+
+    private static IOException OpenFailure(string path)
+    {
+        const int noEntry = 2, noReader = 6, isDirectory = 21, loop = 40;
+        return Marshal.GetLastPInvokeError() switch
+        {
+            noEntry => new FileNotFoundException($"{path} does not exist.", path),
+            noReader => new NotAFileException(path, "a pipe or a device"),
+            isDirectory => new NotAFileException(path, "a directory"),
+            loop => new NotAFileException(path, "a symbolic link"),
+            _ => new IOException($"{path}: {LastError()}."),
+        };
     }
 
     private static string LastError() => new Win32Exception(Marshal.GetLastPInvokeError()).Message;

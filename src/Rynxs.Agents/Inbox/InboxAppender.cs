@@ -113,7 +113,7 @@ internal sealed class InboxAppender(string path) : IDisposable
         }
         catch (NotSupportedException)
         {
-            throw new IOException($"{path} is a pipe or a device, not a regular file.");
+            throw new NotAFileException(path, "a pipe or a device");
         }
         catch (FileNotFoundException)
         {

@@ -72,7 +72,7 @@ internal sealed class InboxReader(string path)
         }
         catch (NotSupportedException)
         {
-            throw new IOException($"{path} is a pipe or a device; the inbox is not read until it is a regular file.");
+            throw new NotAFileException(path, "a pipe or a device");
         }
     }
 

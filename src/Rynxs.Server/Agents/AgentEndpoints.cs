@@ -1,3 +1,4 @@
+using Rynxs.Agents.Durability;
 using Rynxs.Agents.Lifecycle;
 using Rynxs.ResourceServer.Storage;
 using Rynxs.Resources.Agents;
@@ -39,9 +40,9 @@ internal static class AgentEndpoints
             {
                 messageId = await runtimes.SendAsync(agent, body.Text, context.RequestAborted);
             }
-            catch (IOException)
+            catch (NotAFileException)
             {
-                // A full disk, or something else than a file in the inbox's place. The path stays out of the answer.
+                // The path stays out of the answer. A full disk is another matter: ProblemMapping has it.
                 throw new ProblemException(new Problem(
                     StatusCodes.Status503ServiceUnavailable, "inbox_unavailable", $"The inbox of agent '{agent}' cannot be written; nothing was sent."));
             }
