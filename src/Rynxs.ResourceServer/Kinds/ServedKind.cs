@@ -39,6 +39,9 @@ public sealed record ServedKind
     public bool HasGeneration { get; init; }
     public IReadOnlyList<string> Verbs { get; init; } = AllVerbs;
 
+    /// <summary>What is wrong with a name of an object, in the real server's words; default: an RFC 1123 subdomain is due.</summary>
+    public Func<string, IEnumerable<string>> NameProblems { get; init; } = KubernetesNames.SubdomainProblems;
+
     /// <summary>Rules that no schema says, over the document after defaulting; <c>old</c> is the stored one of an update.</summary>
     public Func<JsonObject, JsonObject?, IReadOnlyList<StatusCause>>? ExtraValidation { get; init; }
 

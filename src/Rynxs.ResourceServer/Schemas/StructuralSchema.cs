@@ -92,6 +92,12 @@ public sealed record StructuralSchema
     /// <summary>Name under which OpenAPI documents share this node, such as <c>io.k8s.api.core.v1.PodSpec</c>; null: written in place.</summary>
     public string? Definition { get; init; }
 
+    /// <summary>
+    /// Reads an <c>openAPIV3Schema</c> (or a part of one). It expects one that was validated: what it does not know it leaves out, what has the wrong
+    /// JSON type counts as absent.
+    /// </summary>
+    public static StructuralSchema FromOpenApi(JsonObject schema) => OpenApiSchemaReader.Read(schema);
+
     /// <summary>By reference: nodes may be cyclic.</summary>
     public bool Equals(StructuralSchema? other) => ReferenceEquals(this, other);
 

@@ -1,0 +1,44 @@
+using System.Text.Json.Nodes;
+using Rynxs.ResourceServer.Schemas;
+
+namespace Rynxs.ResourceServer.Kinds;
+
+/// <summary>All rules over a whole object of a kind: metadata, schema, the kind's own rules.</summary>
+public static class KindValidator
+{
+    /// <summary>
+    /// Every cause, empty when the object may be stored. The document has its final name and namespace, and was defaulted.
+    /// <paramref name="old"/> is the stored document of an update.
+    /// </summary>
+    public static IReadOnlyList<StatusCause> Validate(ServedKind kind, JsonObject document, JsonObject? old)
+    {
+        List<StatusCause> causes = [];
+        MetadataChecks.Check(kind, document, old, causes);
+        SchemaValidator.Validate(document, old, kind.Schema, causes);
+        if (kind.ExtraValidation?.Invoke(document, old) is { Count: > 0 } extra)
+        {
+            // Where the schema spoke already, a second sentence about the same field helps nobody.
+            HashSet<string> told = [.. causes.Select(cause => cause.Field)];
+            foreach (StatusCause cause in extra)
+            {
+                if (!IsTold(cause.Field, told))
+                    causes.Add(cause);
+            }
+        }
+
+        return causes;
+    }
+
+    private static bool IsTold(string field, HashSet<string> told)
+    {
+        for (string path = field; path.Length > 0;)
+        {
+            if (told.Contains(path))
+                return true;
+            int cut = path.LastIndexOfAny(['.', '[']);
+            path = cut < 0 ? "" : path[..cut];
+        }
+
+        return false;
+    }
+}
