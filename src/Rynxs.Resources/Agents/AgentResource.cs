@@ -112,7 +112,7 @@ public sealed record WorkspaceSpec
 }
 
 /// <summary>Where the agent's decisions come from.</summary>
-[SchemaRule("self.kind != 'openai' || has(self.model)", "provider.kind openai needs the name of a model", Reason = "FieldValueRequired", FieldPath = ".model")]
+[SchemaRule("!has(self.kind) || self.kind != 'openai' || has(self.model)", "provider.kind openai needs the name of a model", Reason = "FieldValueRequired", FieldPath = ".model")]
 public sealed record ProviderSpec
 {
     /// <summary><c>scripted</c> (default) or <c>openai</c>; <c>local</c> is read as <c>openai</c> with a base URL.</summary>
