@@ -1,5 +1,4 @@
 using Rynxs.ResourceServer.Kinds;
-using Rynxs.ResourceServer.Schemas;
 using Rynxs.ResourceServer.Storage;
 
 namespace Rynxs.ResourceServer.Objects;
@@ -13,7 +12,6 @@ internal sealed class RegisteredKind
         Custom = custom;
         Key = new KindKey(kind.Group, kind.Plural);
         Head = DocumentText.Head(kind.ApiVersion, kind.Kind);
-        HasRules = Rules(kind.Schema, []);
     }
 
     public ServedKind Kind { get; }
@@ -25,9 +23,6 @@ internal sealed class RegisteredKind
 
     /// <summary>First bytes of its documents, see <see cref="DocumentText.HeadLength"/>.</summary>
     public byte[] Head { get; }
-
-    /// <summary>Some part of the schema has rules (CEL).</summary>
-    public bool HasRules { get; }
 
     /// <summary>An update may leave its version out. Those of Kubernetes that may not are few.</summary>
     public bool UnconditionalUpdate => !Custom && (Kind.Group, Kind.Plural) is not
@@ -50,11 +45,4 @@ internal sealed class RegisteredKind
     }
 
     public override string ToString() => Kind.ToString();
-
-    private static bool Rules(StructuralSchema schema, HashSet<StructuralSchema> seen) =>
-        seen.Add(schema)
-        && (schema.Rules.Count > 0
-            || schema.Properties.Values.Any(property => Rules(property, seen))
-            || (schema.Items is { } items && Rules(items, seen))
-            || (schema.AdditionalProperties is { } values && Rules(values, seen)));
 }

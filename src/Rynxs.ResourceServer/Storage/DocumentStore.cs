@@ -122,6 +122,34 @@ internal sealed class DocumentStore : IAsyncDisposable
             return (IReadOnlyList<string>)names;
         }, transaction: false, cancellationToken);
 
+    /// <summary>Uids that objects name as owners and that no object has.</summary>
+    public Task<IReadOnlyList<string>> LostOwnersAsync(CancellationToken cancellationToken) =>
+        _database.ReadAsync(connection =>
+        {
+            List<string> uids = [];
+            if (connection.Number("SELECT EXISTS (SELECT 1 FROM owners)") == 0)
+                return (IReadOnlyList<string>)uids;
+            using SqliteDataReader reader = connection.Prepare("SELECT DISTINCT owner FROM owners WHERE owner NOT IN (SELECT uid FROM documents)").ExecuteReader();
+            while (reader.Read())
+                uids.Add(reader.GetString(0));
+            return uids;
+        }, transaction: true, cancellationToken);
+
+    /// <summary>Every object that is marked for deletion.</summary>
+    public Task<IReadOnlyList<StoredDocument>> DeletingAsync(CancellationToken cancellationToken) =>
+        _database.ReadAsync(connection =>
+        {
+            List<StoredDocument> found = [];
+            using SqliteDataReader reader = connection.Prepare("SELECT grp, plural, namespace, name, version, sealed, body FROM documents WHERE deleting = 1").ExecuteReader();
+            while (reader.Read())
+            {
+                DocumentKey key = new(new KindKey(reader.GetString(0), reader.GetString(1)), reader.GetString(2), reader.GetString(3));
+                found.Add(new StoredDocument(key, reader.GetInt64(4), Open(key, reader.GetInt64(4), reader.GetInt64(5), reader.GetFieldValue<byte[]>(6))));
+            }
+
+            return (IReadOnlyList<StoredDocument>)found;
+        }, transaction: false, cancellationToken);
+
     /// <summary>Finishes the commits that were taken, waits for the reads that run, closes the file.</summary>
     public async ValueTask DisposeAsync()
     {

@@ -96,6 +96,15 @@ internal static class DocumentText
         return output.WrittenSpan.ToArray();
     }
 
+    /// <summary>The same document at another version.</summary>
+    public static byte[] WithVersion(byte[] body, long version)
+    {
+        int at = HeadLength(body) + "\"metadata\":{\"resourceVersion\":\""u8.Length;
+        int end = at + body.AsSpan(at).IndexOf((byte)'"');
+        byte[] bare = [.. body.AsSpan(0, at), .. body.AsSpan(end)];
+        return new DocumentTemplate(bare, at).WithVersion(version);
+    }
+
     private static void WriteMember(ArrayBufferWriter<byte> output, Utf8JsonWriter writer, string name, JsonNode? value)
     {
         WriteString(output, name);

@@ -14,6 +14,7 @@ internal static class StoreSchema
         CREATE TABLE documents (
             grp TEXT NOT NULL, plural TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, uid TEXT NOT NULL,
             deleting INTEGER NOT NULL, owned INTEGER NOT NULL, sealed INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (grp, plural, namespace, name));
+        CREATE INDEX documents_deleting ON documents (deleting) WHERE deleting = 1;
         CREATE TABLE owners (
             owner TEXT NOT NULL, grp TEXT NOT NULL, plural TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
             PRIMARY KEY (owner, grp, plural, namespace, name)) WITHOUT ROWID;

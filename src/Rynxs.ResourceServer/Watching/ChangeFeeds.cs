@@ -15,6 +15,9 @@ internal sealed class ChangeFeeds(long sequence, TimeProvider timeProvider)
     /// <summary>Every change up to this commit is in its feed, or was before the feed began.</summary>
     public long Sequence => Interlocked.Read(ref _sequence);
 
+    /// <summary>Told of every change by the writer, before its commit is answered; it must not wait. Set once, before the first commit.</summary>
+    public Action<StoredChange>? Observer { get; set; }
+
     public ChangeFeed Of(KindKey kind) => _feeds.GetOrAdd(kind, _ => new ChangeFeed(this, timeProvider));
 
     /// <summary>Called by the writer for each commit, in order, and by nobody else.</summary>
@@ -26,6 +29,7 @@ internal sealed class ChangeFeeds(long sequence, TimeProvider timeProvider)
             ChangeFeed feed = Of(change.Key.Kind);
             feed.Append(change);
             touched.Add(feed);
+            Observer?.Invoke(change);
         }
 
         // The order matters: a reader that sees this sequence finds everything up to it in the feeds.
