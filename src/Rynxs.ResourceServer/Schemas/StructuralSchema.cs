@@ -10,6 +10,9 @@ namespace Rynxs.ResourceServer.Schemas;
 /// </summary>
 public sealed record StructuralSchema
 {
+    // Before all that makes nodes: static members are initialised in the order of the text.
+    private static readonly IReadOnlyDictionary<string, StructuralSchema> NoProperties = new Dictionary<string, StructuralSchema>();
+
     /// <summary>A node that allows anything and keeps it.</summary>
     public static StructuralSchema Anything { get; } = new() { PreserveUnknownFields = true };
 
@@ -106,8 +109,6 @@ public sealed record StructuralSchema
 
     /// <inheritdoc/>
     public override string ToString() => Definition ?? Type.ToString();
-
-    private static readonly IReadOnlyDictionary<string, StructuralSchema> NoProperties = new Dictionary<string, StructuralSchema>();
 }
 
 /// <summary>JSON type of a place.</summary>
