@@ -14,19 +14,28 @@ public static class KindValidator
     {
         List<StatusCause> causes = [];
         MetadataChecks.Check(kind, document, old, causes);
-        SchemaValidator.Validate(document, old, kind.Schema, causes);
+        SchemaValidator.CheckValues(document, old, kind.Schema, causes, lists: !kind.Strategic);
         if (kind.ExtraValidation?.Invoke(document, old) is { Count: > 0 } extra)
-        {
-            // Where the schema spoke already, a second sentence about the same field helps nobody.
-            HashSet<string> told = [.. causes.Select(cause => cause.Field)];
-            foreach (StatusCause cause in extra)
-            {
-                if (!IsTold(cause.Field, told))
-                    causes.Add(cause);
-            }
-        }
+            AddUntold(extra, causes);
 
+        // The kind's own rules and the CEL rules of its schema may say the same: a second sentence about one field helps nobody.
+        List<StatusCause> ruled = [];
+        SchemaValidator.CheckRules(document, old, kind.Schema, causes, ruled);
+        if (kind.ExtraValidation is null)
+            causes.AddRange(ruled);
+        else
+            AddUntold(ruled, causes);
         return causes;
+    }
+
+    private static void AddUntold(IReadOnlyList<StatusCause> more, List<StatusCause> causes)
+    {
+        HashSet<string> told = [.. causes.Select(cause => cause.Field)];
+        foreach (StatusCause cause in more)
+        {
+            if (cause.Field == FieldPaths.Root || !IsTold(cause.Field, told))
+                causes.Add(cause);
+        }
     }
 
     private static bool IsTold(string field, HashSet<string> told)

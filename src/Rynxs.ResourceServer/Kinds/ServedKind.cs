@@ -26,11 +26,17 @@ public sealed record ServedKind
     public bool HasStatus { get; init; }
     public ScalePaths? Scale { get; init; }
 
+    /// <summary>A Table begins with the name. False for Events, whose <see cref="Columns"/> are all there is.</summary>
+    public bool NameIsFirstColumn { get; init; } = true;
+
     /// <summary>Columns of a Table after Name. Empty: Age alone.</summary>
     public IReadOnlyList<PrinterColumn> Columns { get; init; } = [];
 
     /// <summary>Field selector name to simple JSON path (<c>.spec.role</c>), beside metadata.name and metadata.namespace.</summary>
     public IReadOnlyDictionary<string, string> SelectableFields { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Told in a warning header with each request; null when the version is not deprecated.</summary>
+    public string? DeprecationWarning { get; init; }
 
     /// <summary>Accepts strategic merge patches: built-in kinds.</summary>
     public bool Strategic { get; init; }

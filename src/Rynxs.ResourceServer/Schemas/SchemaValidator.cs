@@ -16,24 +16,42 @@ public static class SchemaValidator
     /// <paramref name="old"/> is the stored document of an update: transition rules run only with it, and what it already got wrong and the update
     /// does not touch is not held against the update.
     /// </summary>
-    public static IReadOnlyList<StatusCause> Validate(JsonObject document, JsonObject? old, StructuralSchema schema) => Validate(document, old, schema, []);
+    public static IReadOnlyList<StatusCause> Validate(JsonObject document, JsonObject? old, StructuralSchema schema)
+    {
+        List<StatusCause> causes = [];
+        CheckValues(document, old, schema, causes, lists: true);
+        CheckRules(document, old, schema, causes, causes);
+        return causes;
+    }
 
-    /// <summary>The same, continuing a list: earlier causes count when deciding whether rules can be checked.</summary>
-    internal static IReadOnlyList<StatusCause> Validate(JsonObject document, JsonObject? old, StructuralSchema schema, List<StatusCause> causes)
+    /// <summary>
+    /// Values and lists. Built-in kinds say what their lists are for patches and apply alone: the real server takes doubles in most of them, and
+    /// their own rules tell where not.
+    /// </summary>
+    internal static void CheckValues(JsonObject document, JsonObject? old, StructuralSchema schema, List<StatusCause> causes, bool lists)
     {
         new ValueChecks(causes).Check(document, old, schema, "");
-        ListChecks.Check(document, old, schema, "", causes);
-        if (Expressions.RuleChecks.HasRules(schema))
-        {
-            if (causes.Any(IsBlocking))
-                causes.Add(Unchecked);
-            else
-                Expressions.RuleChecks.Check(document, old, schema, causes);
-        }
+        if (lists)
+            ListChecks.Check(document, old, schema, "", causes);
+        Trim(causes);
+    }
 
+    /// <summary>CEL rules, unless <paramref name="earlier"/> causes say that they cannot be trusted to the values.</summary>
+    internal static void CheckRules(JsonObject document, JsonObject? old, StructuralSchema schema, List<StatusCause> earlier, List<StatusCause> causes)
+    {
+        if (!Expressions.RuleChecks.HasRules(schema))
+            return;
+        if (earlier.Any(IsBlocking))
+            causes.Add(Unchecked);
+        else
+            Expressions.RuleChecks.Check(document, old, schema, causes);
+        Trim(causes);
+    }
+
+    private static void Trim(List<StatusCause> causes)
+    {
         if (causes.Count > MaxCauses)
             causes.RemoveRange(MaxCauses, causes.Count - MaxCauses);
-        return causes;
     }
 
     private static bool IsBlocking(StatusCause cause) => cause.Reason

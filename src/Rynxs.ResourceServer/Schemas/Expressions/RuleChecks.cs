@@ -7,6 +7,8 @@ internal static class RuleChecks
 {
     public static bool HasRules(StructuralSchema schema) => false;
 
+    public static IEnumerable<StatusCause> Compile(ValidationRule rule, JsonObject schema, string path) => [];
+
     public static void Check(JsonObject document, JsonObject? old, StructuralSchema schema, List<StatusCause> causes)
     {
     }
