@@ -1,3 +1,4 @@
+using System.Collections.ObjectModel;
 using System.Runtime.CompilerServices;
 using System.Text.Json.Nodes;
 
@@ -10,6 +11,9 @@ namespace Rynxs.ResourceServer.Schemas;
 /// </summary>
 public sealed record StructuralSchema
 {
+    // Before all that makes nodes: static members are initialised in the order of the text.
+    private static readonly IReadOnlyDictionary<string, StructuralSchema> NoProperties = new Dictionary<string, StructuralSchema>();
+
     /// <summary>A node that allows anything and keeps it.</summary>
     public static StructuralSchema Anything { get; } = new() { PreserveUnknownFields = true };
 
@@ -49,7 +53,7 @@ public sealed record StructuralSchema
     public long? MaxProperties { get; init; }
 
     /// <summary>Known fields, by name.</summary>
-    public IReadOnlyDictionary<string, StructuralSchema> Properties { get; init; } = NoProperties;
+    public IReadOnlyDictionary<string, StructuralSchema> Properties { get; init; } = ReadOnlyDictionary<string, StructuralSchema>.Empty;
 
     /// <summary>Schema of the values of a map; null where the object has only its properties.</summary>
     public StructuralSchema? AdditionalProperties { get; init; }
@@ -106,8 +110,6 @@ public sealed record StructuralSchema
 
     /// <inheritdoc/>
     public override string ToString() => Definition ?? Type.ToString();
-
-    private static readonly IReadOnlyDictionary<string, StructuralSchema> NoProperties = new Dictionary<string, StructuralSchema>();
 }
 
 /// <summary>JSON type of a place.</summary>

@@ -31,6 +31,7 @@ internal sealed class DocumentRequests(StructuralSchema schema, string apiVersio
         {
             bool creates = Live is null;
             JsonObject next = request.ContentType == ApplyType ? Applied(request, now) : Updated(request, now);
+            DropEmptyMetadata(next);
             if (Live is not null)
                 ManagedFields.KeepTimesIfUnchanged(Live, next);
             Live = Settled(next, request.Subresource);
@@ -71,6 +72,7 @@ internal sealed class DocumentRequests(StructuralSchema schema, string apiVersio
             Now = now,
             IgnoredPaths = Ignored(request.Subresource),
         });
+        SchemaPruner.Prune(next, schema);
         SchemaDefaulter.Default(next, schema);
         return next;
     }
@@ -85,6 +87,7 @@ internal sealed class DocumentRequests(StructuralSchema schema, string apiVersio
         };
         SchemaPruner.Prune(next, schema);
         SchemaDefaulter.Default(next, schema);
+        DropEmptyMetadata(next);
         ManagedFields.Track(Live, next, schema, new UpdateRequest
         {
             Manager = request.Manager,
@@ -132,6 +135,17 @@ internal sealed class DocumentRequests(StructuralSchema schema, string apiVersio
         if (Live["status"] is { } before)
             settled["status"] = before.DeepClone();
         return settled;
+    }
+
+    /// <summary>A custom resource's metadata is read into a type that leaves out what is empty.</summary>
+    private static void DropEmptyMetadata(JsonObject document)
+    {
+        JsonObject metadata = document["metadata"]!.AsObject();
+        foreach ((string name, JsonNode? value) in metadata.ToArray())
+        {
+            if (value is null or JsonObject { Count: 0 } or JsonArray { Count: 0 })
+                metadata.Remove(name);
+        }
     }
 
     private static IReadOnlyList<string> Ignored(string subresource) => subresource == "status" ? ["metadata", "spec"] : ["status"];

@@ -17,7 +17,7 @@ internal sealed class RandomRequests(int seed)
             return One(3) ? Create(name) : Apply(name);
         return _random.Next(10) switch
         {
-            < 5 => Apply(name),
+            < 5 when !HasManyUpdaters(seed) || One(3) => Apply(name),
             5 => ApplyStatus(name),
             6 or 7 => Merge(),
             8 => JsonPatch(),
@@ -32,7 +32,56 @@ internal sealed class RandomRequests(int seed)
         JsonObject config = Thing(name, One(8) ? null : Spec(), withStatus: One(10));
         if (One(15))
             config["spec"] = One(2) ? new JsonObject() : null;
-        return new DocumentRequest("PATCH", DocumentRequests.ApplyType, config, Pick("one", "two", "three", "kubectl"), Force: One(3));
+        string manager = Pick("one", "two", "three", "kubectl");
+        if (One(6))
+            MakeOdd(config);
+        else if (One(6) && config["spec"] is JsonObject spec)
+            spec[Pick("map", "ports", "set", "nest", "deepMap", "text", "replicas", "atomicMap", "free", "nul")] = null;
+        if (manager == "kubectl" && One(3))
+            config["metadata"]!["annotations"] = new JsonObject { ["n"] = Text() };
+        return new DocumentRequest("PATCH", DocumentRequests.ApplyType, config, manager, Force: One(3));
+    }
+
+    /// <summary>One thing that the server refuses, at most: of several, real ones name any.</summary>
+    private void MakeOdd(JsonObject config)
+    {
+        string oddity = Pick(
+            """{"bogus":1}""", """{"text":5}""", """{"text":[1]}""", """{"text":{"a":"b"}}""", """{"number":"x"}""", """{"number":1.5}""", """{"flag":"x"}""", """{"flag":3}""",
+            """{"set":["a","a"]}""", """{"set":[null]}""", """{"set":[{"a":1}]}""", """{"set":[["a"]]}""", """{"set":"a"}""", """{"map":"a"}""", """{"map":["a"]}""",
+            """{"ports":[{"name":"x"}]}""", """{"ports":[{}]}""", """{"ports":[null]}""", """{"ports":["x"]}""", """{"ports":[{"port":80},{"port":80,"protocol":"TCP"}]}""",
+            """{"ports":[{"port":80,"bogus":1}]}""", """{"ports":{"port":80}}""", """{"nest":{"a":{"q":1}}}""", """{"nest":{"a":"x"}}""", """{"deepMap":{"k":{"z":1}}}""",
+            """{"atomicList":[{"z":1}]}""", """{"atomicMap":{"a":1}}""", """{"either":{"a":1}}""", """{"half":{"known":{"b":1}}}""");
+        switch (_random.Next(8))
+        {
+            case 0:
+                config["apiVersion"] = Pick("v1", "test.universe.ai/v2");
+                break;
+            case 1:
+                config["kind"] = "Gadget";
+                break;
+            case 2:
+                config["metadata"]!["managedFields"] = new JsonArray();
+                break;
+            case 3:
+                config["extra"] = Text();
+                break;
+            default:
+                config["spec"] = JsonNode.Parse(oddity);
+                break;
+        }
+    }
+
+    /// <summary>What kubectl's client-side apply leaves behind.</summary>
+    private JsonObject LastApplied()
+    {
+        JsonObject last = new()
+        {
+            ["apiVersion"] = One(8) ? "test.universe.ai/v2" : "test.universe.ai/v1",
+            ["kind"] = "Thing",
+            ["metadata"] = new JsonObject { ["name"] = "x" },
+            ["spec"] = Spec(),
+        };
+        return new JsonObject { ["kubectl.kubernetes.io/last-applied-configuration"] = One(10) ? "{" : last.ToJsonString() };
     }
 
     private DocumentRequest ApplyStatus(string name)
@@ -55,6 +104,14 @@ internal sealed class RandomRequests(int seed)
         JsonObject body = new() { ["spec"] = spec };
         if (One(4))
             body["metadata"] = new JsonObject { ["labels"] = new JsonObject { [Pick("a", "b")] = One(3) ? null : Pick("x", "y") } };
+        if (One(8))
+        {
+            JsonObject annotations = LastApplied();
+            if (One(2) && JsonNode.Parse((string)annotations.First().Value! is "{" ? "{}" : (string)annotations.First().Value!)!["spec"] is { } applied)
+                body["spec"] = applied.DeepClone();
+            body["metadata"] = new JsonObject { ["annotations"] = annotations };
+        }
+
         if (One(25))
             body["metadata"] = new JsonObject { ["managedFields"] = One(2) ? new JsonArray() : new JsonArray(new JsonObject()) };
         return new DocumentRequest("PATCH", DocumentRequests.MergeType, body, Updater());
@@ -167,7 +224,7 @@ internal sealed class RandomRequests(int seed)
         "atomicList" => new JsonArray([.. Some("a", "b").Select(item => (JsonNode)new JsonObject { ["a"] = item })]),
         "atomicMap" or "map" => Map(),
         "deepMap" => DeepMap(),
-        "free" => Free(2),
+        "free" => FreeMap(1),
         "half" => new JsonObject { ["known"] = new JsonObject { ["a"] = _random.Next(3) }, ["other"] = Free(1) },
         _ => One(5) ? new JsonObject { ["a"] = new JsonObject() } : new JsonObject { ["a"] = new JsonObject { [Pick("b", "b", "b")] = Text() } },
     };
@@ -207,13 +264,18 @@ internal sealed class RandomRequests(int seed)
 
     private JsonNode? Free(int depth) => depth == 0 || One(4)
         ? Pick<JsonNode?>(Text(), 1, true, null, new JsonArray(1, "x"))
-        : new JsonObject([.. Some("a", "b", "c").Select(key => KeyValuePair.Create(key, Free(depth - 1)))]);
+        : FreeMap(depth - 1);
+
+    private JsonObject FreeMap(int depth) => new([.. Some("a", "b", "c").Select(key => KeyValuePair.Create(key, Free(depth)))]);
 
     private JsonObject Labels() => new([.. Some("a", "b").Select(key => KeyValuePair.Create(key, (JsonNode?)Pick("x", "y")))]);
 
     private string Text() => Pick("red", "blue", "");
 
-    private string Updater() => Pick("upd", "edit", "patch");
+    /// <summary>Some sequences have more updaters than an object keeps.</summary>
+    public static bool HasManyUpdaters(int seed) => seed % 5 == 0;
+
+    private string Updater() => HasManyUpdaters(seed) ? $"u{_random.Next(14)}" : Pick("upd", "edit", "patch");
 
     private bool One(int of) => _random.Next(of) == 0;
 
