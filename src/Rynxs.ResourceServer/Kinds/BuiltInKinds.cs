@@ -230,7 +230,7 @@ public static class BuiltInKinds
             ShortNames = shortNames ?? [],
             Namespaced = namespaced,
             Strategic = true,
-            Schema = FieldTable.BuiltIn.Kind(package, kind),
+            Schema = FieldTable.BuiltIn[package, kind],
         };
 
     private static Dictionary<string, string> Fields(params ReadOnlySpan<string> names)

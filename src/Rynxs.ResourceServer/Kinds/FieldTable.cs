@@ -10,7 +10,8 @@ namespace Rynxs.ResourceServer.Kinds;
 /// definition: <c>Name [flags] [- description]</c>; an indented line a field: <c>name type [flags] [- description]</c>.
 /// Types: <c>string bool int32 int64 double quantity time microtime intstr bytes object any</c>, a definition of the same or any package,
 /// <c>[T]</c> a list, <c>{T}</c> a map. Flags: <c>!</c> required; <c>=V</c> default; <c>enum=A|B</c>; <c>set</c>, <c>map=K,K</c> list types; <c>merge[=K]</c>,
-/// <c>replace</c>, <c>retain</c> patch strategies; <c>atomic</c>; <c>any-or=D</c> (a definition: any value, an object like D).
+/// <c>replace</c>, <c>retain</c> patch strategies; <c>atomic</c>; <c>any-or=D</c> (a definition: any value, an object like D);
+/// <c>kind</c> (a definition: a whole object, with apiVersion, kind and metadata).
 /// </summary>
 internal sealed class FieldTable
 {
@@ -23,24 +24,17 @@ internal sealed class FieldTable
     {
     }
 
+    private static readonly Lazy<FieldTable> Loaded = new(Load);
+
     /// <summary>All tables, read once.</summary>
-    public static FieldTable BuiltIn { get; } = Load();
+    public static FieldTable BuiltIn => Loaded.Value;
 
-    /// <summary>Schema of a whole object: the definition with apiVersion, kind and metadata.</summary>
-    public StructuralSchema Kind(string package, string name)
-    {
-        StructuralSchema schema = _definitions[$"{package}.{name}"].Schema;
-        Dictionary<string, StructuralSchema> properties = new(schema.Properties, StringComparer.Ordinal)
-        {
-            ["apiVersion"] = ObjectMetaSchema.ApiVersion,
-            ["kind"] = ObjectMetaSchema.Kind,
-            ["metadata"] = ObjectMetaSchema.Schema,
-        };
-        return schema with { Properties = properties };
-    }
-
-    /// <summary>A definition by package and name.</summary>
+    /// <summary>A definition by package and name; of a kind it is the whole object.</summary>
     public StructuralSchema this[string package, string name] => _definitions[$"{package}.{name}"].Schema;
+
+    /// <summary>A definition by its full name, as it was before a field gave it a description of its own.</summary>
+    public StructuralSchema? Find(string definition) =>
+        _definitions.GetValueOrDefault(definition)?.Schema ?? Shared.FirstOrDefault(schema => schema.Definition == definition);
 
     private static FieldTable Load()
     {
@@ -98,10 +92,18 @@ internal sealed class FieldTable
             schema = flag switch
             {
                 "atomic" => schema with { MapType = MapType.Atomic },
+                "kind" => schema,
                 _ when flag.StartsWith("any-or=", StringComparison.Ordinal) =>
                     schema with { Type = SchemaType.Any, Properties = _definitions[$"{package}.{flag[7..]}"].Schema.Properties },
                 _ => throw new InvalidDataException($"{line}: flag {flag}"),
             };
+        }
+
+        if (words.Contains("kind"))
+        {
+            properties["apiVersion"] = ObjectMetaSchema.ApiVersion;
+            properties["kind"] = ObjectMetaSchema.Kind;
+            properties["metadata"] = ObjectMetaSchema.Schema;
         }
 
         Definition definition = new(package, schema, properties, required);
@@ -201,6 +203,12 @@ internal sealed class FieldTable
         Definition = "io.k8s.apimachinery.pkg.util.intstr.IntOrString",
         Description = "A number, or a text such as a percentage or the name of a port.",
     };
+
+    private static readonly StructuralSchema[] Shared =
+    [
+        ObjectMetaSchema.Schema, ObjectMetaSchema.ListMeta, ObjectMetaSchema.Time, ObjectMetaSchema.MicroTime, ObjectMetaSchema.FieldsV1,
+        ObjectMetaSchema.OwnerReference, ObjectMetaSchema.ManagedFieldsEntry, Quantity, IntOrString,
+    ];
 
     private sealed record Definition(string Package, StructuralSchema Schema, Dictionary<string, StructuralSchema> Properties, List<string> Required);
 }

@@ -11,6 +11,9 @@ namespace Rynxs.ResourceServer.Schemas;
 /// </summary>
 public sealed record StructuralSchema
 {
+    // Before all that makes nodes: static members are initialised in the order of the text.
+    private static readonly IReadOnlyDictionary<string, StructuralSchema> NoProperties = new Dictionary<string, StructuralSchema>();
+
     /// <summary>A node that allows anything and keeps it.</summary>
     public static StructuralSchema Anything { get; } = new() { PreserveUnknownFields = true };
 
