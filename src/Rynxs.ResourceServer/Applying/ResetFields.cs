@@ -22,23 +22,51 @@ public static class ResetFields
 
     /// <summary>
     /// What an object of a kind holds before anyone sets a field, for <see cref="UpdateRequest.Blank"/>. Built-in kinds have structures that are
-    /// always there, which their schemas give the default <c>{}</c>: whoever fills them does not own them. Null for custom resources.
+    /// always there: whoever fills them does not own them. Null for custom resources, which have none.
     /// </summary>
-    public static JsonObject? BlankOf(ServedKind kind) => kind.Strategic ? Blank(kind.Schema, depth: 0) : null;
-
-    private static JsonObject Blank(StructuralSchema schema, int depth)
+    public static JsonObject? BlankOf(ServedKind kind)
     {
+        if (!kind.Strategic)
+            return null;
         JsonObject blank = [];
-        foreach ((string name, StructuralSchema field) in schema.Properties)
-        {
-            if (depth < MaxDepth && field is { Default: JsonObject { Count: 0 } })
-                blank[name] = Blank(field, depth + 1);
-            else if (field.Type == SchemaType.Array && schema.Required.Contains(name))
-                blank[name] = null;
-        }
-
+        foreach (string path in AlwaysThere.GetValueOrDefault(kind.Kind, []).Concat(["metadata", "spec", "status"]))
+            AddPath(blank, kind.Schema, path.Split('.'));
         return blank;
     }
 
-    private const int MaxDepth = 16;
+    private static void AddPath(JsonObject blank, StructuralSchema schema, ReadOnlySpan<string> path)
+    {
+        if (path.Length == 0 || !schema.Properties.TryGetValue(path[0], out StructuralSchema? field) || field.Type != SchemaType.Object)
+            return;
+        if (blank[path[0]] is not JsonObject below)
+        {
+            blank[path[0]] = below = [];
+            foreach (string list in field.Required.Where(name => field.Properties.TryGetValue(name, out StructuralSchema? required) && required.Type == SchemaType.Array))
+                below[list] = null;
+        }
+
+        AddPath(below, field, path[1..]);
+    }
+
+    /// <summary>The structures beside metadata, spec and status that the real server's OpenAPI gives the default <c>{}</c> (1.36).</summary>
+    private static readonly Dictionary<string, string[]> AlwaysThere = new()
+    {
+        ["ClusterRoleBinding"] = ["roleRef"],
+        ["CronJob"] = ["spec.jobTemplate.metadata", "spec.jobTemplate.spec.template.metadata", "spec.jobTemplate.spec.template.spec"],
+        ["CustomResourceDefinition"] = ["spec.names", "status.acceptedNames"],
+        ["DaemonSet"] = ["spec.template.metadata", "spec.template.spec", "spec.updateStrategy"],
+        ["Deployment"] = ["spec.strategy", "spec.template.metadata", "spec.template.spec"],
+        ["Event"] = ["involvedObject", "source"],
+        ["HorizontalPodAutoscaler"] = ["spec.scaleTargetRef"],
+        ["Ingress"] = ["status.loadBalancer"],
+        ["Job"] = ["spec.template.metadata", "spec.template.spec"],
+        ["NetworkPolicy"] = ["spec.podSelector"],
+        ["Node"] = ["status.daemonEndpoints.kubeletEndpoint", "status.nodeInfo"],
+        ["PersistentVolumeClaim"] = ["spec.resources"],
+        ["PodTemplate"] = ["template.metadata", "template.spec"],
+        ["ReplicaSet"] = ["spec.template.metadata", "spec.template.spec"],
+        ["RoleBinding"] = ["roleRef"],
+        ["Service"] = ["status.loadBalancer"],
+        ["StatefulSet"] = ["spec.template.metadata", "spec.template.spec", "spec.updateStrategy"],
+    };
 }

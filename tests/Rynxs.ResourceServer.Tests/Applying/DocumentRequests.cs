@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Rynxs.ResourceServer.Applying;
+using Rynxs.ResourceServer.Kinds;
 using Rynxs.ResourceServer.Patching;
 using Rynxs.ResourceServer.Schemas;
 using Rynxs.Resources.Serialization;
@@ -14,14 +15,18 @@ internal sealed record DocumentRequest(string Method, string ContentType, JsonNo
 internal sealed record DocumentAnswer(int Status, JsonObject? Document, string Message = "");
 
 /// <summary>
-/// The few steps that a server makes around patching and ownership for a custom resource with a status, so that recorded exchanges can be
+/// The few steps that a server makes around patching and ownership for an object with a status, so that recorded exchanges can be
 /// replayed without one: prune, default, track, and keep what the request may not touch. No validation, names or storage.
 /// </summary>
-internal sealed class DocumentRequests(StructuralSchema schema, string apiVersion, string kind)
+internal sealed class DocumentRequests(StructuralSchema schema, string apiVersion, string kind, ServedKind? builtIn = null)
 {
+    private readonly JsonObject? _blank = builtIn is null ? null : ResetFields.BlankOf(builtIn);
+
     public const string ApplyType = "application/apply-patch+yaml";
     public const string MergeType = "application/merge-patch+json";
     public const string JsonPatchType = "application/json-patch+json";
+
+    public const string StrategicType = "application/strategic-merge-patch+json";
 
     public JsonObject? Live { get; set; }
 
@@ -71,9 +76,10 @@ internal sealed class DocumentRequests(StructuralSchema schema, string apiVersio
             Force = request.Force,
             Now = now,
             IgnoredPaths = Ignored(request.Subresource),
+            Blank = _blank,
         });
         SchemaPruner.Prune(next, schema);
-        SchemaDefaulter.Default(next, schema);
+        Default(next);
         return next;
     }
 
@@ -83,10 +89,11 @@ internal sealed class DocumentRequests(StructuralSchema schema, string apiVersio
         {
             MergeType => MergePatch.Apply(Live!, request.Body!.AsObject()),
             JsonPatchType => JsonPatch.Apply(Live!, request.Body!.AsArray()),
+            StrategicType => StrategicMergePatch.Apply(Live!, request.Body!.AsObject(), schema),
             _ => request.Body!.DeepClone().AsObject(),
         };
         SchemaPruner.Prune(next, schema);
-        SchemaDefaulter.Default(next, schema);
+        Default(next);
         DropEmptyMetadata(next);
         ManagedFields.Track(Live, next, schema, new UpdateRequest
         {
@@ -95,6 +102,7 @@ internal sealed class DocumentRequests(StructuralSchema schema, string apiVersio
             Subresource = request.Subresource,
             Now = now,
             IgnoredPaths = Ignored(request.Subresource),
+            Blank = _blank,
         });
         return next;
     }
@@ -148,5 +156,12 @@ internal sealed class DocumentRequests(StructuralSchema schema, string apiVersio
         }
     }
 
-    private static IReadOnlyList<string> Ignored(string subresource) => subresource == "status" ? ["metadata", "spec"] : ["status"];
+    private void Default(JsonObject document)
+    {
+        SchemaDefaulter.Default(document, schema);
+        builtIn?.ExtraDefaulting?.Invoke(document);
+    }
+
+    private IReadOnlyList<string> Ignored(string subresource) =>
+        builtIn is not null ? ResetFields.Of(builtIn, subresource) : subresource == "status" ? ["metadata", "spec"] : ["status"];
 }

@@ -62,7 +62,8 @@ internal sealed class KubeApiServer : IAsyncDisposable
 
         using HttpResponseMessage response = await _client.SendAsync(request, cancellationToken);
         string text = await response.Content.ReadAsStringAsync(cancellationToken);
-        return ((int)response.StatusCode, JsonNode.Parse(text) as JsonObject ?? throw new InvalidOperationException($"no object: {text}"));
+        bool isJson = response.Content.Headers.ContentType?.MediaType == "application/json"; // a path that is not served yet answers text
+        return ((int)response.StatusCode, isJson ? JsonNode.Parse(text)!.AsObject() : new JsonObject { ["message"] = text });
     }
 
     public async ValueTask DisposeAsync()

@@ -1,6 +1,6 @@
 using System.Globalization;
-using System.Text.Json;
 using System.Text.Json.Nodes;
+using Rynxs.ResourceServer.Kinds;
 
 namespace Rynxs.ResourceServer.Tests.Applying;
 
@@ -10,6 +10,7 @@ namespace Rynxs.ResourceServer.Tests.Applying;
 /// </summary>
 public sealed class RealServerComparisonTests
 {
+    private static readonly int FirstSeed = int.Parse(Environment.GetEnvironmentVariable("RYNXS_SEED") ?? "1", CultureInfo.InvariantCulture);
     private static readonly int Seeds = Environment.GetEnvironmentVariable("RYNXS_SOAK") == "1" ? 400 : 25;
 
     private static CancellationToken Ct => TestContext.Current.CancellationToken;
@@ -21,43 +22,46 @@ public sealed class RealServerComparisonTests
         await using KubeApiServer server = await KubeApiServer.StartAsync(Ct);
         await DefineThingsAsync(server);
 
-        int first = int.Parse(Environment.GetEnvironmentVariable("RYNXS_SEED") ?? "1", CultureInfo.InvariantCulture);
-        int accepted = 0;
+        ServedKind deployment = BuiltInKinds.All.Single(kind => kind is { Kind: "Deployment", Group: "apps" });
         List<string> differences = [];
-        for (int seed = first; seed < first + Seeds; seed++)
+        int accepted = 0;
+        for (int seed = FirstSeed; seed < FirstSeed + Seeds; seed++)
         {
-            (string? difference, JsonArray exchanges) = await CompareAsync(server, seed);
-            accepted += exchanges.Count(exchange => (int)exchange!["status"]! < 300);
-            if (difference is not null)
-                differences.Add(difference);
-            if (Environment.GetEnvironmentVariable("RYNXS_RECORD") is { Length: > 0 } directory)
-                await File.WriteAllTextAsync(Path.Combine(directory, $"seed-{seed}.json"), exchanges.ToJsonString(new JsonSerializerOptions { WriteIndented = true }), Ct);
+            RandomRequests things = new(seed);
+            accepted += await CompareAsync(server, seed, "thing", Things.Requests(), things.Next, ThingsPath, StepsOf(seed), differences);
+            RandomDeploymentRequests deployments = new(seed);
+            DocumentRequests ours = new(deployment.Schema, "apps/v1", "Deployment", deployment);
+            accepted += await CompareAsync(server, seed, "deployment", ours, deployments.Next, DeploymentsPath, 10, differences);
         }
 
         string.Join("\n\n", differences).ShouldBeEmpty();
-        accepted.ShouldBeGreaterThan(Seeds * StepsOf(1) / 4);
+        accepted.ShouldBeGreaterThan(Seeds * 10);
     }
 
-    private static async Task<(string? Difference, JsonArray Exchanges)> CompareAsync(KubeApiServer server, int seed)
+    private static async Task<int> CompareAsync(
+        KubeApiServer server, int seed, string kind, DocumentRequests ours, Func<JsonObject?, string, DocumentRequest> next, string collection, int steps, List<string> differences)
     {
         string name = $"s{seed}";
-        DocumentRequests ours = Things.Requests();
-        RandomRequests random = new(seed);
         JsonArray exchanges = [];
         JsonObject? live = null;
-        for (int step = 0; step < StepsOf(seed); step++)
+        for (int step = 0; step < steps; step++)
         {
-            DocumentRequest request = random.Next(live, name);
-            (int status, JsonObject body) = await server.SendAsync(request.Method, PathOf(name, request), request.Body, request.ContentType, Ct);
+            DocumentRequest request = next(live, name);
+            (int status, JsonObject body) = await server.SendAsync(request.Method, PathOf(collection, name, request), request.Body, request.ContentType, Ct);
             exchanges.Add((JsonNode)SequenceExchange.Record(request, status, body));
-            string? difference = SequenceExchange.Compare(ours, request, status, body);
-            if (difference is not null)
-                return ($"seed {seed} step {step} {request.Method} {request.ContentType} by {request.Manager} {request.Subresource}: {difference}\nrequest {request.Body?.ToJsonString()}", exchanges);
+            if (SequenceExchange.Compare(ours, request, status, body) is { } difference)
+            {
+                differences.Add($"{kind} seed {seed} step {step} {request.Method} {request.ContentType} by {request.Manager} {request.Subresource}: {difference}\nrequest {request.Body?.ToJsonString()}");
+                break;
+            }
+
             if (status < 300)
                 live = body;
         }
 
-        return (null, exchanges);
+        if (Environment.GetEnvironmentVariable("RYNXS_RECORD") is { Length: > 0 } directory)
+            await File.WriteAllTextAsync(Path.Combine(directory, $"{kind}-{seed}.json"), exchanges.ToJsonString(), Ct);
+        return exchanges.Count(exchange => (int)exchange!["status"]! < 300);
     }
 
     /// <summary>Enough of them for more updaters than an object keeps, where a sequence has so many.</summary>
@@ -69,17 +73,18 @@ public sealed class RealServerComparisonTests
         status.ShouldBe(201);
         using CancellationTokenSource timeout = CancellationTokenSource.CreateLinkedTokenSource(Ct);
         timeout.CancelAfter(TimeSpan.FromMinutes(1));
-        while ((await server.SendAsync("GET", Collection, null, "", timeout.Token)).Status != 200)
+        while ((await server.SendAsync("GET", ThingsPath, null, "", timeout.Token)).Status != 200)
             await Task.Delay(TimeSpan.FromMilliseconds(100), timeout.Token); // served a little after it is established
     }
 
-    private static string PathOf(string name, DocumentRequest request)
+    private static string PathOf(string collection, string name, DocumentRequest request)
     {
-        string path = request.Method == "POST" ? Collection : $"{Collection}/{name}";
+        string path = request.Method == "POST" ? collection : $"{collection}/{name}";
         if (request.Subresource.Length > 0)
             path += "/" + request.Subresource;
         return $"{path}?fieldManager={request.Manager}{(request.Force ? "&force=true" : "")}";
     }
 
-    private const string Collection = "/apis/test.universe.ai/v1/namespaces/default/things";
+    private const string ThingsPath = "/apis/test.universe.ai/v1/namespaces/default/things";
+    private const string DeploymentsPath = "/apis/apps/v1/namespaces/default/deployments";
 }
