@@ -23,9 +23,30 @@ public static class ResourceApi
     {
         ResourceApiState state = new(store, options ?? new ResourceApiOptions());
         RouteGroupBuilder group = endpoints.MapGroup("");
-        foreach (string pattern in (ReadOnlySpan<string>)["/api", "/api/{**path}", "/apis", "/apis/{**path}", "/openapi/{**path}", "/version", "/version/"])
+        foreach (string pattern in (ReadOnlySpan<string>)["/api", "/api/{**path}", "/apis", "/apis/{**path}", "/openapi/{**path}", "/version"])
             group.Map(pattern, ServeAsync);
+        if (state.Options.MapHealth)
+        {
+            foreach (string pattern in (ReadOnlySpan<string>)["/healthz", "/livez", "/readyz"])
+                group.Map(pattern, HealthAsync);
+        }
+
         return group;
+
+        async Task HealthAsync(HttpContext context)
+        {
+            ResponseWriter response = new(context, state.Options);
+            try
+            {
+                if (context.Request.Path == "/readyz")
+                    await store.CheckWritableAsync(context.RequestAborted);
+                await response.TextAsync(200, "ok");
+            }
+            catch (ResourceException e)
+            {
+                await response.TextAsync(500, $"{e.Message}\n");
+            }
+        }
 
         async Task ServeAsync(HttpContext context)
         {

@@ -20,6 +20,9 @@ public sealed record ResourceApiOptions
     /// <summary>Resources that others serve and that discovery shall name, such as access reviews.</summary>
     public IReadOnlyList<DiscoveredResource> OtherResources { get; init; } = [];
 
+    /// <summary>Also answer <c>/healthz</c>, <c>/livez</c> and <c>/readyz</c>, for servers that are nothing but a resource server. Default false.</summary>
+    public bool MapHealth { get; init; }
+
     /// <summary>Faults for tests; null in production, always.</summary>
     public FaultInjector? DangerousFaults { get; init; }
 }

@@ -184,7 +184,7 @@ internal sealed class ResourceEndpoint(HttpContext context, ResourceApiState sta
         {
             byte[] body = await BodyReader.ReadAsync(context.Request, state.Options.MaxBodyBytes, Aborted);
             JsonObject wanted = ScaleDocument.Read(body, BodyReader.MediaTypeOf(context.Request), request);
-            result = await Pipeline.ChangeAsync(request with { Unconditional = true }, (live, _) => ScaleDocument.Write(request, live, wanted), Aborted);
+            result = await ScaleDocument.UpdateAsync(Pipeline, request, wanted, Aborted);
         }
         else
         {

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Rynxs.ResourceServer.Applying;
 using Rynxs.ResourceServer.Objects;
 using Rynxs.ResourceServer.Patching;
 using Rynxs.ResourceServer.Schemas;
@@ -54,18 +55,33 @@ internal static class ScaleDocument
         request = request with { Unconditional = true };
         try
         {
-            return await pipeline.ChangeAsync(request, (live, _) =>
+            return await pipeline.ScaleAsync(request, before =>
             {
-                JsonObject current = Of(request.Kind, live);
-                JsonObject wanted = patch is PatchDocument.Apply apply ? apply.Configuration : ObjectPipeline.Patched(request, current, patch);
-                return Write(request, live, wanted);
+                if (patch is PatchDocument.Apply apply)
+                    return pipeline.ApplyScale(request, before, apply);
+                JsonObject wanted = ObjectPipeline.Patched(request, before, patch);
+                pipeline.TrackScale(request, before, wanted);
+                return wanted;
             }, cancellationToken);
         }
         catch (PatchException e)
         {
             throw ObjectPipeline.Refusal(e);
         }
+        catch (ApplyConflictException e)
+        {
+            throw ObjectPipeline.Refusal(e);
+        }
     }
+
+    /// <summary>Replaces the Scale of the object.</summary>
+    public static Task<WriteResult> UpdateAsync(ObjectPipeline pipeline, ObjectRequest request, JsonObject wanted, CancellationToken cancellationToken) =>
+        pipeline.ScaleAsync(request with { Unconditional = true }, before =>
+        {
+            JsonObject next = (JsonObject)wanted.DeepClone();
+            pipeline.TrackScale(request, before, next);
+            return next;
+        }, cancellationToken);
 
     /// <summary>The object with the replicas that a Scale wants, and its conditions.</summary>
     public static JsonObject Write(ObjectRequest request, JsonObject live, JsonObject scale)

@@ -75,8 +75,15 @@ internal sealed partial class ObjectPipeline
         Default(request, next);
         Validate(request, next, old: null);
         _approvals.Create(request, next);
-        if (tracks)
-            ManagedFields.Track(null, next, request.Kind.Kind.Schema, Tracked(request));
+        if (!tracks)
+            return;
+        // A namespace's own finalizer is the server's and not its maker's.
+        JsonNode? own = request.Kind.Key == new KindKey("", "namespaces") && next["spec"] is JsonObject { Count: 1 } spec ? Copy(spec["finalizers"]) : null;
+        if (own is not null)
+            next["spec"] = new JsonObject();
+        ManagedFields.Track(null, next, request.Kind.Kind.Schema, Tracked(request));
+        if (own is not null)
+            next["spec"] = new JsonObject { ["finalizers"] = own };
     }
 
     /// <summary>apiVersion, kind and namespace are the request's; what the document says of them must agree.</summary>

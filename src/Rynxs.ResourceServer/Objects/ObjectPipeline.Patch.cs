@@ -99,6 +99,9 @@ internal sealed partial class ObjectPipeline
         Details = e.Causes.Count > 0 || e.HasDetails ? new ApiStatusDetails { Causes = e.Causes } : null,
     });
 
+    public static ApiException Refusal(ApplyConflictException e) =>
+        new(new ApiStatus { Code = 409, Reason = "Conflict", Message = e.Message, Details = new ApiStatusDetails { Causes = e.Causes } });
+
     private async Task<WriteResult> ApplyAsync(ObjectRequest request, PatchDocument.Apply apply, IReadOnlyList<string> duplicates, CancellationToken cancellationToken)
     {
         JsonObject applied = apply.Configuration;
@@ -149,7 +152,7 @@ internal sealed partial class ObjectPipeline
         }
         catch (ApplyConflictException e)
         {
-            throw new ApiException(new ApiStatus { Code = 409, Reason = "Conflict", Message = e.Message, Details = new ApiStatusDetails { Causes = e.Causes } });
+            throw Refusal(e);
         }
     }
 

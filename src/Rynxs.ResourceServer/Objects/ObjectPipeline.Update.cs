@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Rynxs.ResourceServer.Applying;
+using Rynxs.ResourceServer.Http;
 using Rynxs.ResourceServer.Schemas;
 using Rynxs.ResourceServer.Storage;
 
@@ -26,7 +27,7 @@ internal sealed partial class ObjectPipeline
         }, cancellationToken);
     }
 
-    /// <summary>The object with the scale subresource written into it.</summary>
+    /// <summary>Changes an object by a function of it, for parts of the server itself and for calls in process.</summary>
     public async Task<WriteResult> ChangeAsync(ObjectRequest request, Func<JsonObject, long, JsonObject> change, CancellationToken cancellationToken) =>
         await ChangeAsync(request, request.Name, Verb(request, "update"), (live, stored) =>
         {
@@ -34,6 +35,38 @@ internal sealed partial class ObjectPipeline
                 throw ApiErrors.NotFound(request.Kind.Kind, request.Name);
             return Replace(request, change((JsonObject)live.DeepClone(), stored.Version), live, stored);
         }, cancellationToken);
+
+    /// <summary>Writes the scale subresource: the Scale of the object before, and what the request makes of it.</summary>
+    public async Task<WriteResult> ScaleAsync(ObjectRequest request, Func<JsonObject, JsonObject> change, CancellationToken cancellationToken) =>
+        await ChangeAsync(request, request.Name, "update", (live, stored) =>
+        {
+            if (live is null || stored is null)
+                throw ApiErrors.NotFound(request.Kind.Kind, request.Name);
+            JsonObject scale = ScaleDocument.Of(request.Kind, live);
+            if (ScaleManagers.ToScale(live, ReplicasPath) is { } managers)
+                Metadata(scale)["managedFields"] = managers;
+            JsonObject wanted = change(scale);
+            JsonObject given = ScaleDocument.Write(request, (JsonObject)live.DeepClone(), wanted);
+            JsonArray? owners = ScaleManagers.ToParent(live, Metadata(wanted)["managedFields"], request.Kind.Kind.ApiVersion, ReplicasPath);
+            Metadata(given).Remove("managedFields");
+            if (owners is not null)
+                Metadata(given)["managedFields"] = owners;
+            return Replace(request, given, live, stored, tracks: false);
+
+            string? ReplicasPath(string version) =>
+                request.Kinds.All.FirstOrDefault(kind => kind.Key == request.Kind.Key && kind.Kind.ApiVersion == version)?.Kind.Scale?.SpecReplicas;
+        }, cancellationToken);
+
+    /// <summary>Ownership of a Scale that is updated and not applied.</summary>
+    public void TrackScale(ObjectRequest request, JsonObject before, JsonObject wanted) => ManagedFields.Track(before, wanted, StructuralSchema.Anything, ScaleUpdate(request));
+
+    /// <summary>Server-side apply of a Scale.</summary>
+    public JsonObject ApplyScale(ObjectRequest request, JsonObject before, PatchDocument.Apply apply) =>
+        ServerSideApply.Apply(before, apply.Configuration, StructuralSchema.Anything,
+            new ApplyRequest { Manager = request.FieldManager, ApiVersion = ScaleManagers.ScaleVersion, Subresource = "scale", Force = apply.Force, Now = Now() });
+
+    private UpdateRequest ScaleUpdate(ObjectRequest request) =>
+        new() { Manager = request.FieldManager, ApiVersion = ScaleManagers.ScaleVersion, Subresource = "scale", Now = Now() };
 
     /// <summary>From what a request wants to what it gets.</summary>
     /// <param name="request">The request.</param>
@@ -59,8 +92,6 @@ internal sealed partial class ObjectPipeline
         {
             ManagedFields.Track(live, given, request.Kind.Kind.Schema, Tracked(request));
             Move(given, next, "managedFields");
-            if (request.Subresource == "scale")
-                ForgetTime(request, next);
         }
 
         // A client that read without managedFields, or whose change was none, must not make a version.
@@ -173,16 +204,6 @@ internal sealed partial class ObjectPipeline
         request.Kind.Key == new KindKey("", "namespaces") && document["spec"]?["finalizers"] is JsonArray { Count: > 0 };
 
     private static long Generation(JsonObject document) => Metadata(document)["generation"] is JsonValue value && value.TryGetValue(out long generation) ? generation : 0;
-
-    /// <summary>The real server's scale endpoint writes its entry without a time.</summary>
-    private static void ForgetTime(ObjectRequest request, JsonObject next)
-    {
-        foreach (JsonNode? entry in Metadata(next)["managedFields"] as JsonArray ?? [])
-        {
-            if (entry is JsonObject one && Text(one, "subresource") == "scale" && Text(one, "manager") == request.FieldManager)
-                one.Remove("time");
-        }
-    }
 
     private static void Move(JsonObject from, JsonObject to, string field)
     {

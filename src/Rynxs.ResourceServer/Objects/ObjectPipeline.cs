@@ -122,6 +122,7 @@ internal sealed partial class ObjectPipeline(DocumentStore store, ResourceStoreO
         Subresource = request.Subresource ?? "",
         Now = Now(),
         IgnoredPaths = ResetFields.Of(request.Kind.Kind, request.Subresource ?? ""),
+        Blank = ResetFields.BlankOf(request.Kind.Kind),
         OtherVersions = version => request.Kinds.All.FirstOrDefault(kind => kind.Key == request.Kind.Key && kind.Kind.ApiVersion == version)?.Kind.Schema,
     };
 

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Rynxs.ResourceServer.Http;
@@ -42,7 +43,13 @@ internal sealed class ApiServer : IAsyncDisposable
         builder.Services.AddRouting();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         WebApplication application = builder.Build();
-        application.MapResourceApi(store, context => Identity(context.Request.Headers["X-Identity"].ToString()), api);
+        application.MapResourceApi(store, context => Identity(context.Request.Headers["X-Identity"].ToString()), api ?? new ResourceApiOptions { MapHealth = true });
+        application.MapFallback(context =>
+        {
+            context.Response.StatusCode = 404;
+            context.Response.ContentType = "text/plain; charset=utf-8";
+            return context.Response.WriteAsync("404 page not found\n", Ct);
+        });
         await application.StartAsync(Ct);
         return new ApiServer(application, directory, store);
     }

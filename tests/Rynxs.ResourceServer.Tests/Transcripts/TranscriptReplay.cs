@@ -8,7 +8,7 @@ namespace Rynxs.ResourceServer.Tests.Transcripts;
 /// Sends recorded requests to our server, in order, and compares the answers. What a request repeats from an earlier answer (uids, versions, generated names,
 /// continue tokens) is replaced by what our server answered there.
 /// </summary>
-internal sealed partial class TranscriptReplay(ApiServer server)
+internal sealed partial class TranscriptReplay(ApiServer server, ReplayClock clock)
 {
     /// <summary>From recorded texts to ours.</summary>
     private readonly Dictionary<string, string> _ours = [];
@@ -16,6 +16,7 @@ internal sealed partial class TranscriptReplay(ApiServer server)
     /// <summary>The differences, empty when there are none.</summary>
     public async Task<IReadOnlyList<string>> RunAsync(TranscriptExchange exchange)
     {
+        clock.Follow(exchange);
         string path = Ours(exchange.Path);
         string? body = exchange.Body switch
         {
@@ -25,10 +26,18 @@ internal sealed partial class TranscriptReplay(ApiServer server)
         };
         Task meanwhile = MeanwhileAsync(exchange);
         using HttpResponseMessage response = await server.SendAsync(exchange.Method, path, body, exchange.ContentType ?? "application/json", exchange.Accept, exchange.Identity);
-        await meanwhile;
         string text = await response.Content.ReadAsStringAsync(ApiServer.Ct);
 
         List<string> differences = [];
+        try
+        {
+            await meanwhile;
+        }
+        catch (ShouldAssertException e)
+        {
+            differences.Add($"what happened meanwhile failed: {e.Message}");
+        }
+
         if ((int)response.StatusCode != exchange.Status)
             differences.Add($"status {exchange.Status} became {(int)response.StatusCode}");
         CompareHeaders(exchange, response, differences);
@@ -39,7 +48,7 @@ internal sealed partial class TranscriptReplay(ApiServer server)
         }
         else if (exchange.Events is { } events)
         {
-            JsonNode?[] lines = [.. text.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonNode.Parse(line))];
+            JsonNode?[] lines = [.. text.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(Parse)];
             Compare(exchange, events, new JsonArray([.. lines.Select(line => line?.DeepClone())]), differences);
         }
         else
@@ -55,8 +64,23 @@ internal sealed partial class TranscriptReplay(ApiServer server)
         recorded = recorded?.DeepClone();
         actual = actual?.DeepClone();
         DiscoveryScope.Narrow(exchange, recorded, actual);
+        SortCauses(recorded);
+        SortCauses(actual);
         Learn(recorded, actual);
         Difference("", Normal(recorded, "", mapped: true), Normal(actual, "", mapped: false), differences);
+    }
+
+    /// <summary>The real server finds the causes of an invalid object in the order of a Go map, which differs from run to run: each must be there, in any order.</summary>
+    private static void SortCauses(JsonNode? answer)
+    {
+        if (answer is not JsonObject status || status["details"] is not JsonObject details || details["causes"] is not JsonArray { Count: > 1 } causes)
+            return;
+        JsonNode[] sorted = [.. causes.Select(cause => cause!.DeepClone()).OrderBy(cause => cause.ToJsonString(), StringComparer.Ordinal)];
+        string[] parts = [.. sorted.Select(cause => $"{cause["field"]}: {cause["message"]}")];
+        string message = (string?)status["message"] ?? "";
+        if (parts.All(part => message.Contains(part, StringComparison.Ordinal)))
+            status["message"] = message[..(message.IndexOf(" is invalid: ", StringComparison.Ordinal) + 1)] + "is invalid: <the causes>";
+        details["causes"] = new JsonArray(sorted);
     }
 
     /// <summary>What happened beside the recorded requests.</summary>

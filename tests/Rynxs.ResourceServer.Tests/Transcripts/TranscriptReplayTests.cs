@@ -8,8 +8,9 @@ public sealed class TranscriptReplayTests
     [Fact]
     public async Task Our_server_answers_every_recorded_request_as_the_real_one_did_but_for_the_listed_deviations()
     {
-        await using ApiServer server = await ApiServer.StartAsync();
-        TranscriptReplay replay = new(server);
+        ReplayClock clock = new();
+        await using ApiServer server = await ApiServer.StartAsync(options => options with { TimeProvider = clock });
+        TranscriptReplay replay = new(server, clock);
         List<string> failures = [];
         int equal = 0;
         int deviating = 0;
