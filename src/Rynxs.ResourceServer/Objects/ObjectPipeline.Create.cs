@@ -72,9 +72,10 @@ internal sealed partial class ObjectPipeline
             metadata.Remove("generation");
         if (request.Kind.Kind.HasStatus)
             next.Remove("status");
+        UniverseAdmission.Begin(request, next);
         Default(request, next);
         Validate(request, next, old: null);
-        _approvals.Create(request, next);
+        _universe.Create(request, next);
         if (!tracks)
             return;
         // A namespace's own finalizer is the server's and not its maker's.

@@ -85,7 +85,7 @@ internal sealed partial class ObjectPipeline
             if (request.Kind.Kind.HasGeneration && SpecDiffers(request, next, live))
                 Metadata(next)["generation"] = Generation(live) + 1;
             Validate(request, next, live, restored);
-            _approvals.Update(request, next, live);
+            _universe.Update(request, next, live);
         }
 
         if (tracks)

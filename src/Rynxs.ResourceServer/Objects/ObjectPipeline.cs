@@ -15,7 +15,7 @@ internal sealed partial class ObjectPipeline(DocumentStore store, ResourceStoreO
     /// <summary>So often a request may lose against others before it is told to try again.</summary>
     private const int MaxAttempts = 64;
 
-    private readonly ApprovalAdmission _approvals = new(options.TimeProvider);
+    private readonly UniverseAdmission _universe = new(options.TimeProvider);
 
     public DocumentStore Store => store;
 
@@ -104,6 +104,14 @@ internal sealed partial class ObjectPipeline(DocumentStore store, ResourceStoreO
 
     private static void Default(ObjectRequest request, JsonObject document)
     {
+        // An empty map or list of metadata is none: the real server's types leave it out when they are written.
+        JsonObject metadata = Metadata(document);
+        foreach (string field in (ReadOnlySpan<string>)["labels", "annotations", "finalizers", "ownerReferences"])
+        {
+            if (metadata.ContainsKey(field) && metadata[field] is null or JsonObject { Count: 0 } or JsonArray { Count: 0 })
+                metadata.Remove(field);
+        }
+
         SchemaDefaulter.Default(document, request.Kind.Kind.Schema);
         request.Kind.Kind.ExtraDefaulting?.Invoke(document);
     }

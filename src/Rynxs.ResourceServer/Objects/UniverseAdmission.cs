@@ -5,10 +5,18 @@ using Rynxs.Resources.Identity;
 namespace Rynxs.ResourceServer.Objects;
 
 /// <summary>
-/// Who may ask and who may decide (E5): what no schema can say because it depends on the principal and the clock. It holds for every way of writing.
+/// What no schema of our own kinds can say because it depends on the principal and the clock: above all who may ask and who may decide (E5). It holds for every
+/// way of writing.
 /// </summary>
-internal sealed class ApprovalAdmission(TimeProvider timeProvider)
+internal sealed class UniverseAdmission(TimeProvider timeProvider)
 {
+    /// <summary>A task is pending from the beginning: who lists by phase finds it before a controller has seen it.</summary>
+    public static void Begin(ObjectRequest request, JsonObject next)
+    {
+        if (request.Kind.Kind is { Group: "universe.ai", Kind: "Task" })
+            next["status"] = new JsonObject { ["phase"] = "Pending", ["attempts"] = 0 };
+    }
+
     /// <summary>Otherwise an administrator could ask in another's name and then say yes.</summary>
     public void Create(ObjectRequest request, JsonObject next)
     {
