@@ -85,7 +85,12 @@ internal sealed record ClientSettings
             ? uri
             : throw new CliException($"'{text}' is not a server address.", ExitCodes.Usage, "Give an http or https address, such as http://127.0.0.1:8002");
 
-    private static Uri? RecordedServer(string state)
+    /// <summary>Where the state directory's server speaks TLS; null when none runs that does.</summary>
+    public static Uri? RecordedTlsServer(string state) => Recorded(state, "tls_url");
+
+    private static Uri? RecordedServer(string state) => Recorded(state, "url");
+
+    private static Uri? Recorded(string state, string property)
     {
         if (ReadBounded(Path.Combine(state, "server.json"), MaxServerFileBytes) is not { } bytes)
         {
@@ -95,7 +100,7 @@ internal sealed record ClientSettings
         try
         {
             using JsonDocument document = JsonDocument.Parse(bytes);
-            return document.RootElement.TryGetProperty("url", out JsonElement url) ? ParseServer(url.GetString() ?? "") : null;
+            return document.RootElement.TryGetProperty(property, out JsonElement url) && url.ValueKind == JsonValueKind.String ? ParseServer(url.GetString() ?? "") : null;
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
