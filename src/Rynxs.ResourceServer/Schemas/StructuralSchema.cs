@@ -1,3 +1,4 @@
+using System.Collections.ObjectModel;
 using System.Runtime.CompilerServices;
 using System.Text.Json.Nodes;
 
@@ -52,7 +53,7 @@ public sealed record StructuralSchema
     public long? MaxProperties { get; init; }
 
     /// <summary>Known fields, by name.</summary>
-    public IReadOnlyDictionary<string, StructuralSchema> Properties { get; init; } = NoProperties;
+    public IReadOnlyDictionary<string, StructuralSchema> Properties { get; init; } = ReadOnlyDictionary<string, StructuralSchema>.Empty;
 
     /// <summary>Schema of the values of a map; null where the object has only its properties.</summary>
     public StructuralSchema? AdditionalProperties { get; init; }
