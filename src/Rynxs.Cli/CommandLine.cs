@@ -6,6 +6,7 @@ using Rynxs.Cli.Approvals;
 using Rynxs.Cli.Audit;
 using Rynxs.Cli.Client;
 using Rynxs.Cli.Completion;
+using Rynxs.Cli.Contexts;
 using Rynxs.Cli.Demo;
 using Rynxs.Cli.Diagnostics;
 using Rynxs.Cli.Hosting;
@@ -36,7 +37,13 @@ internal static class CommandLine
             ApplyCommand.Create(screen),
             GetCommand.Create(screen),
             DescribeCommand.Create(screen),
+            DiffCommand.Create(screen),
+            EditCommand.Create(screen),
             DeleteCommand.Create(screen),
+            WaitCommand.Create(screen),
+            ExplainCommand.Create(screen),
+            ApiResourcesCommand.Create(screen),
+            ConfigCommand.Create(screen),
             TaskCommand.Create(screen),
             LogsCommand.Create(screen),
             RunCommand.Create(screen),
@@ -54,6 +61,8 @@ internal static class CommandLine
         root.Add(GlobalOptions.Token);
         root.Add(GlobalOptions.State);
         root.Add(GlobalOptions.Namespace);
+        root.Add(GlobalOptions.Kubeconfig);
+        root.Add(GlobalOptions.Context);
         root.Add(GlobalOptions.Verbose);
         return root;
     }
@@ -75,7 +84,12 @@ internal static class CommandLine
 
         screen.Verbose = parsed.GetValue(GlobalOptions.Verbose);
         // The exit code of a failure of ours, where the command otherwise returns a program's own.
-        int failure = parsed.CommandResult.Command.Name is RunCommand.Name or ExecCommand.Name ? ExitCodes.NotTheProgram : ExitCodes.Failure;
+        int failure = parsed.CommandResult.Command.Name switch
+        {
+            RunCommand.Name or ExecCommand.Name => ExitCodes.NotTheProgram,
+            DiffCommand.Name => ExitCodes.DiffFailed,
+            _ => ExitCodes.Failure,
+        };
         try
         {
             var configuration = new InvocationConfiguration

@@ -83,7 +83,7 @@ public sealed class StoreTests
             .ShouldSatisfyAllConditions(p => p.Spec.Priority.ShouldBe("normal"), p => p.Status?.AssignedAgent.ShouldBe("bob"));
 
         await Refused(ResourceErrorReason.Invalid, () => Patch("""{"spec":{"colour":"red"}}"""));
-        await Refused(ResourceErrorReason.Invalid, () => Patch("""{"metadata":{"name":"b"}}"""));
+        await Refused(ResourceErrorReason.BadRequest, () => Patch("""{"metadata":{"name":"b"}}"""));
         await Refused(ResourceErrorReason.Conflict, () => Patch("""{"metadata":{"resourceVersion":"1"},"spec":{"priority":"low"}}"""));
         await Refused(ResourceErrorReason.Conflict, () => Patch("""{"metadata":{"uid":"x"}}"""));
         await Refused(ResourceErrorReason.BadRequest, () => Patch("[]"));

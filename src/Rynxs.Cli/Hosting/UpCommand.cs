@@ -17,6 +17,20 @@ internal static class UpCommand
             HelpName = "ADDRESS:PORT",
             DefaultValueFactory = _ => "127.0.0.1:8002",
         };
+        var listenTls = new Option<string>("--listen-tls")
+        {
+            Description = "ADDRESS:PORT for TLS, which kubectl needs; port 0 takes the one of the last start or a free one; 'none' turns it off. STATE/kubeconfig names it.",
+            HelpName = "ADDRESS:PORT",
+            DefaultValueFactory = _ => "127.0.0.1:0",
+        };
+        var tlsNames = new Option<string[]>("--tls-name") { Description = "Further host name or address of the server's certificate. May be repeated.", HelpName = "NAME" };
+        var rate = new Option<int>("--max-requests-per-second")
+        {
+            Description = "Requests that one principal may begin in a second, 1 to 100000.",
+            HelpName = "N",
+            DefaultValueFactory = _ => 1000,
+        };
+        var oidc = new OidcSettings();
         var anonymous = new Option<bool>("--dangerous-allow-anonymous")
         {
             Description = "Requests without a token act as an administrator. Only on a loopback address.",
@@ -34,13 +48,18 @@ internal static class UpCommand
         };
         var command = new Command("up", "Runs a server on this machine until it is interrupted. Logs are JSON lines on standard error, beside a few lines of text about start and stop.")
         {
-            listen, anonymous, drain, log, guarded,
+            listen, listenTls, tlsNames, anonymous, rate, drain, log, guarded,
         };
+        oidc.AddTo(command);
         command.SetAction((parsed, cancellationToken) => RunAsync(
             new ServerOptions
             {
                 StateDirectory = ClientSettings.StateDirectoryOf(parsed),
                 Listen = parsed.GetRequiredValue(listen),
+                ListenTls = parsed.GetRequiredValue(listenTls),
+                TlsNames = parsed.GetValue(tlsNames) ?? [],
+                RequestsPerSecond = parsed.GetValue(rate),
+                Oidc = oidc.Read(parsed),
                 DangerousAllowAnonymous = parsed.GetValue(anonymous),
                 DrainSeconds = parsed.GetValue(drain),
                 LogLevel = parsed.GetValue(log),
@@ -84,6 +103,11 @@ internal static class UpCommand
             }
 
             screen.Line($"Rynxs {RynxsServer.Version} listens on {server.Url} (state {server.StateDirectory}).");
+            if (server.TlsUrl is { } tls)
+            {
+                screen.Note($"kubectl: export KUBECONFIG={Path.Combine(server.StateDirectory, "kubeconfig")} ({tls.GetLeftPart(UriPartial.Authority)})");
+            }
+
             screen.Note("In another terminal: rynxs apply -f examples/agent.yaml, then rynxs task my-agent \"run uname -a in sandbox\" --wait");
             var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             await using (stop.Token.Register(() => stopped.TrySetResult()))

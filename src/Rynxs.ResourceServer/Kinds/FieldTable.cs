@@ -92,6 +92,7 @@ internal sealed class FieldTable
             schema = flag switch
             {
                 "atomic" => schema with { MapType = MapType.Atomic },
+            "nullable" => schema with { Nullable = true },
                 "kind" => schema,
                 _ when flag.StartsWith("any-or=", StringComparison.Ordinal) =>
                     schema with { Type = SchemaType.Any, Properties = _definitions[$"{package}.{flag[7..]}"].Schema.Properties },
@@ -144,6 +145,7 @@ internal sealed class FieldTable
             "replace" => schema with { PatchStrategy = schema.PatchStrategy | PatchStrategy.Replace },
             "retain" => schema with { PatchStrategy = schema.PatchStrategy | PatchStrategy.RetainKeys },
             "atomic" => schema with { MapType = MapType.Atomic },
+            "nullable" => schema with { Nullable = true },
             _ => throw new InvalidDataException($"{line}: flag {flag}"),
         };
     }

@@ -10,6 +10,12 @@ public static class AccessRules
 {
     private const string UniverseGroup = "universe.ai";
 
+    private static readonly ResourceVerb[] ListedVerbs =
+    [
+        ResourceVerb.Get, ResourceVerb.List, ResourceVerb.Watch, ResourceVerb.Create,
+        ResourceVerb.Update, ResourceVerb.Patch, ResourceVerb.Delete, ResourceVerb.DeleteCollection,
+    ];
+
     /// <summary>Decides about one kind in one namespace.</summary>
     /// <param name="principal">Who asks.</param>
     /// <param name="verb">What for.</param>
@@ -73,6 +79,24 @@ public static class AccessRules
         return (cut || principal.Namespaces is null) && Has(AccessTable.Of(group, plural).Read, principal) ? Access.Allowed : Access.Forbidden;
     }
 
+    /// <summary>What a principal may do in a namespace, kind by kind, for people to read (<c>kubectl auth can-i --list</c>); <see cref="Decide(Principal, ResourceVerb, string, string, string?, bool, string)"/> decides.</summary>
+    public static IEnumerable<AccessRule> Rules(Principal principal, string resourceNamespace)
+    {
+        foreach ((string group, string plural) in AccessTable.NamedKinds.Concat(AccessTable.NamedGroups.Select(group => (group, AccessRule.All))))
+        {
+            Grant grant = AccessTable.Of(group, plural);
+            string where = grant.InNamespaces ? resourceNamespace : group.Length == 0 && plural == "namespaces" ? resourceNamespace : "";
+            ResourceVerb[] verbs = [.. ListedVerbs.Where(verb => Decide(principal, verb, group, plural, null, grant.InNamespaces, where) == Access.Allowed)];
+            if (verbs.Length > 0)
+                yield return new AccessRule(group, plural, verbs);
+            if (Decide(principal, ResourceVerb.Update, group, plural, "status", grant.InNamespaces, where) == Access.Allowed)
+                yield return new AccessRule(group, plural + "/status", [ResourceVerb.Update, ResourceVerb.Patch]);
+        }
+    }
+
+    /// <summary>Whether a kind lives in namespaces, as far as the table tells; kinds that it does not name are taken for namespaced.</summary>
+    public static bool LivesInNamespaces(string group, string plural) => AccessTable.Of(group, plural).InNamespaces;
+
     /// <summary>Decides for one namespace; empty for cluster-scoped kinds.</summary>
     public static Access Decide(Principal principal, ResourceVerb verb, ResourceType type, string resourceNamespace) =>
         Decide(principal, verb, UniverseGroup, type.Plural, subresource: null, type.Namespaced, resourceNamespace);
@@ -90,4 +114,14 @@ public static class AccessRules
     };
 
     private static bool Has(Roles roles, Principal principal) => (roles & AccessTable.Bits(principal.Roles)) != Roles.None;
+}
+
+/// <summary>Some verbs on a kind.</summary>
+/// <param name="Group">API group; empty for core.</param>
+/// <param name="Plural">The kind, with <c>/status</c> for its status, or <see cref="All"/> for every kind of the group.</param>
+/// <param name="Verbs">What is allowed.</param>
+public sealed record AccessRule(string Group, string Plural, IReadOnlyList<ResourceVerb> Verbs)
+{
+    /// <summary>Every kind of a group.</summary>
+    public const string All = "*";
 }

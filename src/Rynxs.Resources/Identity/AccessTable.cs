@@ -20,7 +20,8 @@ internal enum Roles
 /// <param name="Read">get, list, watch, and reading the subresources status and scale.</param>
 /// <param name="Write">create, update, patch, delete, deletecollection, and writing the subresource scale.</param>
 /// <param name="Status">update and patch of the subresource status.</param>
-internal readonly record struct Grant(Roles Read, Roles Write, Roles Status);
+/// <param name="InNamespaces">Whether the kind lives in namespaces; where one row stands for a group, whether most of it does.</param>
+internal readonly record struct Grant(Roles Read, Roles Write, Roles Status, bool InNamespaces = true);
 
 /// <summary>
 /// The whole table of roles, shown in docs/operations/identity.md. A kind that it does not name (one of an applied CustomResourceDefinition) is an
@@ -40,11 +41,13 @@ internal static class AccessTable
     /// <summary>What decides about others' rights or about the whole installation.</summary>
     private static readonly Grant Administration = new(Read: Operators | Roles.Auditor, Write: Admin, Status: Admin);
 
+    private static readonly Grant Installation = Administration with { InNamespaces = false };
+
     /// <summary>What everybody may ask about themselves: made, never stored.</summary>
-    private static readonly Grant OwnQuestion = new(Read: Roles.None, Write: Roles.Readers | Roles.Agent, Status: Roles.None);
+    private static readonly Grant OwnQuestion = new(Read: Roles.None, Write: Roles.Readers | Roles.Agent, Status: Roles.None, InNamespaces: false);
 
     /// <summary>What is asked about others.</summary>
-    private static readonly Grant QuestionAboutOthers = new(Read: Roles.None, Write: Admin, Status: Roles.None);
+    private static readonly Grant QuestionAboutOthers = new(Read: Roles.None, Write: Admin, Status: Roles.None, InNamespaces: false);
 
     private static readonly Dictionary<(string Group, string Plural), Grant> Kinds = new()
     {
@@ -52,10 +55,10 @@ internal static class AccessTable
         // against it.
         [("universe.ai", "agents")] = new(Read: Roles.Readers, Write: Operators, Status: Admin),
         [("universe.ai", "tasks")] = new(Read: Roles.Readers, Write: Developers, Status: Admin),
-        [("universe.ai", "universes")] = new(Read: Operators | Roles.Approver | Roles.Auditor, Write: Operators, Status: Admin),
+        [("universe.ai", "universes")] = new(Read: Operators | Roles.Approver | Roles.Auditor, Write: Operators, Status: Admin, InNamespaces: false),
         [("universe.ai", "approvals")] = new(Read: Admin | Roles.Approver | Roles.Auditor, Write: Admin, Status: Admin | Roles.Approver),
 
-        [("", "namespaces")] = new(Read: Roles.Readers, Write: Admin, Status: Admin),
+        [("", "namespaces")] = new(Read: Roles.Readers, Write: Admin, Status: Admin, InNamespaces: false),
         [("", "configmaps")] = Workload,
         [("", "events")] = new(Read: Roles.Readers, Write: Operators, Status: Admin),
         [("events.k8s.io", "events")] = new(Read: Roles.Readers, Write: Operators, Status: Admin),
@@ -65,8 +68,8 @@ internal static class AccessTable
         [("", "serviceaccounts")] = Administration,
         [("", "resourcequotas")] = Administration,
         [("", "limitranges")] = Administration,
-        [("", "nodes")] = Administration,
-        [("", "persistentvolumes")] = Administration,
+        [("", "nodes")] = Installation,
+        [("", "persistentvolumes")] = Installation,
         [("", "pods")] = Workload,
         [("", "services")] = Workload,
         [("", "endpoints")] = Workload,
@@ -93,12 +96,12 @@ internal static class AccessTable
         ["networking.k8s.io"] = Workload,
         ["discovery.k8s.io"] = Workload,
         ["rbac.authorization.k8s.io"] = Administration,
-        ["node.k8s.io"] = Administration,
-        ["storage.k8s.io"] = Administration,
-        ["scheduling.k8s.io"] = Administration,
-        ["apiextensions.k8s.io"] = Administration,
-        ["apiregistration.k8s.io"] = Administration,
-        ["admissionregistration.k8s.io"] = Administration,
+        ["node.k8s.io"] = Installation,
+        ["storage.k8s.io"] = Installation,
+        ["scheduling.k8s.io"] = Installation,
+        ["apiextensions.k8s.io"] = Installation,
+        ["apiregistration.k8s.io"] = Installation,
+        ["admissionregistration.k8s.io"] = Installation,
     };
 
     /// <summary>All kinds that the table names one by one.</summary>

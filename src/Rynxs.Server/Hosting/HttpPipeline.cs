@@ -12,6 +12,7 @@ using Rynxs.Server.Logging;
 using Rynxs.Server.Metrics;
 using Rynxs.Server.Problems;
 using Rynxs.Server.State;
+using Rynxs.Server.Tls;
 
 namespace Rynxs.Server.Hosting;
 
@@ -21,7 +22,7 @@ internal static class HttpPipeline
     /// <summary>Bodies of endpoints that do not say otherwise: one object of the resource API.</summary>
     private const int DefaultBodyBytes = 4 * 1024 * 1024;
 
-    public static WebApplication Build(ServerOptions options, IPEndPoint endpoint)
+    public static WebApplication Build(ServerOptions options, IPEndPoint endpoint, IPEndPoint? tlsEndpoint, CertificateAuthority authority)
     {
         // Nothing is read from appsettings, the environment or the command line: the options record is all there is.
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
@@ -30,8 +31,10 @@ internal static class HttpPipeline
         builder.Services.AddRouting();
         builder.Services.AddMetrics();
         builder.Services.AddSingleton(options.TimeProvider);
+        builder.Services.AddSingleton(services => new ServerCertificate(
+            authority, options.TlsNames, options.TimeProvider, services.GetRequiredService<ILogger<ServerCertificate>>()));
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(options.DrainSeconds + 5));
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = DefaultBodyBytes;
@@ -43,18 +46,26 @@ internal static class HttpPipeline
             kestrel.Limits.KeepAliveTimeout = TimeSpan.FromSeconds(130);
             kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 1024, gracePeriod: TimeSpan.FromSeconds(5));
             kestrel.Limits.MinResponseDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(10));
+            // A watch is a stream: k9s and controllers open many over one connection.
+            kestrel.Limits.Http2.MaxStreamsPerConnection = 250;
+            kestrel.Limits.Http2.KeepAlivePingDelay = TimeSpan.FromSeconds(30);
+            kestrel.Limits.Http2.KeepAlivePingTimeout = TimeSpan.FromSeconds(20);
             kestrel.Listen(endpoint, listen => listen.Protocols = HttpProtocols.Http1);
+            if (tlsEndpoint is not null)
+            {
+                kestrel.ListenTls(tlsEndpoint, kestrel.ApplicationServices.GetRequiredService<ServerCertificate>());
+            }
         });
         return builder.Build();
     }
 
     public static void Map(
-        WebApplication application, ServerOptions options, IPEndPoint endpoint, StateDirectory state, TokenStore tokens, ServerParts parts, PrometheusExporter exporter)
+        WebApplication application, ServerOptions options, IPEndPoint endpoint, StateDirectory state, IdentityParts identity, ServerParts parts, PrometheusExporter exporter)
     {
         application.UseRouting();
         application.UseMiddleware<RequestMetrics>(parts.Metrics, options.TimeProvider);
         application.UseMiddleware<RequestGuard>(
-            tokens, parts.Denied, parts.Metrics, new RequestGuardOptions(IPAddress.IsLoopback(endpoint.Address), options.DangerousAllowAnonymous));
+            identity.Guard, parts.Denied, parts.Metrics, new RequestGuardOptions(IPAddress.IsLoopback(endpoint.Address), options.DangerousAllowAnonymous));
         application.UseMiddleware<ProblemMapping>();
         application.UseEndpoints(_ => { });
 
@@ -63,7 +74,8 @@ internal static class HttpPipeline
         application.MapAgents(parts.Agents, parts.Store);
         new AgentLogEndpoints(parts.Store, parts.Chains, state, parts.Workspaces, application.Lifetime.ApplicationStopping).Map(application);
         application.MapApprovals(parts.Store, options.TimeProvider);
-        application.MapResourceApi(parts.Store, context => context.Principal());
+        identity.Map(application);
+        application.MapResourceApi(parts.Store, context => context.Principal()).WithMetadata(KubernetesEndpoint.Marker);
         var doctor = new DoctorChecks(state, parts.Images, parts.Runtime, parts.Store);
         application.MapGet("/api/v1/doctor", async (HttpContext context) =>
         {

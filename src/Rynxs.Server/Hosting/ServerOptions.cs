@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using Rynxs.Ledger;
+using Rynxs.Server.Identity;
 
 namespace Rynxs.Server.Hosting;
 
@@ -12,6 +13,21 @@ public sealed record ServerOptions
 
     /// <summary><c>ADDRESS:PORT</c>; an IP address or <c>localhost</c>. Port 0 takes a free one. Default <c>127.0.0.1:8002</c>.</summary>
     public string Listen { get; init; } = "127.0.0.1:8002";
+
+    /// <summary>
+    /// Where the server speaks TLS, as <see cref="Listen"/>, or <c>none</c>. Port 0, the default, takes the port of the last start when it is free, else any
+    /// free one; <c>STATE/kubeconfig</c> names it.
+    /// </summary>
+    public string ListenTls { get; init; } = "127.0.0.1:0";
+
+    /// <summary>Further names and addresses of the server's certificate, beside localhost, the loopback addresses and the address of <see cref="ListenTls"/>.</summary>
+    public IReadOnlyList<string> TlsNames { get; init; } = [];
+
+    /// <summary>Requests that one principal may begin in a second, 1 to 100,000, default 1,000; bursts of twice as many.</summary>
+    public int RequestsPerSecond { get; init; } = 1000;
+
+    /// <summary>An OpenID provider whose tokens count. Null: none.</summary>
+    public OidcOptions? Oidc { get; init; }
 
     /// <summary>Where root filesystems are kept, shared by all states. Null: <c>RYNXS_IMAGES</c>, else <c>images</c> below the default state directory.</summary>
     public string? ImagesDirectory { get; init; }
@@ -42,6 +58,9 @@ public sealed record ServerOptions
 
     /// <summary>Puts something between every part and the ledger: the crash tests end the process at a chosen append. Null: nothing.</summary>
     internal Func<ILedger, ILedger>? LedgerDecorator { get; init; }
+
+    /// <summary>Value of <see cref="ListenTls"/> that turns TLS off.</summary>
+    public const string NoTls = "none";
 
     /// <summary>The hash named by the hardened sandbox API's documentation.</summary>
     public const string DefaultConstitutionalHash = "cdd01ef066bc6cf2";
@@ -87,6 +106,30 @@ public sealed record ServerOptions
         {
             problems.Add($"--dangerous-allow-anonymous: only on a loopback address; '{Listen}' can be reached by others.");
         }
+
+        if (ListenTls != NoTls)
+        {
+            if (!TryParseListen(ListenTls, out IPEndPoint? tls))
+            {
+                problems.Add($"--listen-tls: '{ListenTls}' is not ADDRESS:PORT with an IP address (or localhost) and a port from 0 to 65535, and not '{NoTls}'.");
+            }
+            else if (DangerousAllowAnonymous && !IPAddress.IsLoopback(tls.Address))
+            {
+                problems.Add($"--dangerous-allow-anonymous: only on a loopback address; '{ListenTls}' can be reached by others.");
+            }
+        }
+
+        foreach (string name in TlsNames.Where(name => Uri.CheckHostName(name) is not (UriHostNameType.Dns or UriHostNameType.IPv4 or UriHostNameType.IPv6)))
+        {
+            problems.Add($"--tls-name: '{name}' is neither a host name nor an address.");
+        }
+
+        if (RequestsPerSecond is < 1 or > 100_000)
+        {
+            problems.Add(string.Create(CultureInfo.InvariantCulture, $"--max-requests-per-second: {RequestsPerSecond} is not within 1 to 100000."));
+        }
+
+        problems.AddRange(Oidc?.Problems() ?? []);
 
         if (DrainSeconds is < 0 or > 600)
         {

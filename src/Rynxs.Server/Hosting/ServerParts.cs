@@ -14,6 +14,8 @@ using Rynxs.Server.Agents;
 using Rynxs.Server.Audit;
 using Rynxs.Server.Execution;
 using Rynxs.Server.Health;
+using Rynxs.Server.Identity;
+using Rynxs.Server.Identity.Reviews;
 using Rynxs.Server.Metrics;
 using Rynxs.Server.Secrets;
 using Rynxs.Server.State;
@@ -211,6 +213,12 @@ internal sealed partial class ServerParts : IAsyncDisposable
         _background.Start("task-controller", tasks.RunAsync);
         _background.Start("denied-requests", Denied.RunAsync);
     }
+
+    /// <summary>A service account as it is now: the store serves none yet.</summary>
+    public FindServiceAccount FindServiceAccountAsync { get; } = (_, _, _) => ValueTask.FromResult<ServiceAccount?>(null);
+
+    /// <summary>Whether a served kind lives in namespaces; null when it is not served.</summary>
+    public KindScope IsNamespaced { get; } = (_, _) => null;
 
     private static string ImagesDirectory(ServerOptions options)
     {
