@@ -42,7 +42,8 @@ public static class ManagedFields
     }
 
     /// <summary>
-    /// Puts the times of <paramref name="live"/> back where nothing but times differs, so that a request without effect is no write. Call it last.
+    /// Puts the times of <paramref name="live"/> back where nothing but times differs, so that a request without effect is no write. Call it last,
+    /// when what the request may not touch (status, generation) is as it was. Resource versions do not count.
     /// </summary>
     /// <param name="live">The stored object.</param>
     /// <param name="next">Mutated.</param>
@@ -56,7 +57,7 @@ public static class ManagedFields
                 return;
         }
 
-        if (!DocumentValue.Same(ObjectFields.WithoutManagers(live), ObjectFields.WithoutManagers(next)))
+        if (!DocumentValue.Same(Comparable(live), Comparable(next)))
             return;
         ObjectFields.SetManagers(next, before.DeepClone());
     }
@@ -140,6 +141,13 @@ public static class ManagedFields
         {
             return new ManagerTable();
         }
+    }
+
+    private static JsonObject Comparable(JsonObject document)
+    {
+        JsonObject copy = ObjectFields.WithoutManagers(document);
+        (copy["metadata"] as JsonObject)?.Remove("resourceVersion");
+        return copy;
     }
 
     private static bool SameButTime(JsonObject left, JsonObject right) =>

@@ -72,8 +72,12 @@ internal sealed class ListEndpoint(ResourceApiState state, ResponseWriter respon
             page = await reader.NextAsync(cancellationToken);
         }
 
+        JsonObject metadata = Metadata(reader);
+        // The real server's lists of custom resources always have the field.
+        if (request.Kind.Custom && !partial)
+            metadata["continue"] = reader.Continue ?? "";
         output.Write("],\"metadata\":"u8);
-        output.Write(DocumentText.Bytes(Metadata(reader)));
+        output.Write(DocumentText.Bytes(metadata));
         output.Write("}"u8);
         await response.PieceAsync(output.WrittenMemory);
         await response.EndAsync();

@@ -44,6 +44,7 @@ internal static class BuiltInDefaults
                 requests[name] ??= limit?.DeepClone();
         }
 
+        spec["enableServiceLinks"] ??= true; // pods only: a template has it when it was set there
         spec["preemptionPolicy"] ??= "PreemptLowerPriority";
         spec["priority"] ??= 0;
         Child(document, "status")["phase"] ??= "Pending";

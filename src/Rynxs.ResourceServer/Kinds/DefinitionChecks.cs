@@ -149,15 +149,18 @@ internal sealed partial class DefinitionChecks(List<StatusCause> causes)
             string at = FieldPaths.Index("spec.versions", i);
             string name = versions[i]["name"].Text() ?? "";
             MetadataChecks.Names(causes, at + ".name", name, KubernetesNames.Dns1035Problems(name));
-            CheckColumns(versions[i], at);
-            CheckScale(versions[i], at);
+
+            // The real server speaks of what a single version says as if the spec said it.
+            string place = versions.Length == 1 ? "spec" : at;
+            CheckColumns(versions[i], place);
+            CheckScale(versions[i], place);
             if (versions[i]["schema"]?["openAPIV3Schema"] is not JsonObject schema)
             {
-                causes.Add(new StatusCause(CauseReasons.Required, "Required value: schemas are required", at + ".schema.openAPIV3Schema"));
+                causes.Add(new StatusCause(CauseReasons.Required, "Required value", at + ".schema.openAPIV3Schema"));
                 continue;
             }
 
-            CheckSelectable(versions[i], schema, at);
+            CheckSelectable(versions[i], schema, place);
             if (!one || i == 0)
                 rules.CheckRoot(schema, one ? "spec.validation.openAPIV3Schema" : at + ".schema.openAPIV3Schema");
         }
@@ -176,9 +179,9 @@ internal sealed partial class DefinitionChecks(List<StatusCause> causes)
             else if (!ColumnTypes.Contains(type))
                 Invalid(path + ".type", type, "must be one of boolean,date,integer,number,string");
             if (column["jsonPath"].Text() is not { Length: > 0 } json)
-                Required(path + ".jsonPath");
+                Required(path + ".JSONPath");
             else if (!json.StartsWith('.'))
-                Invalid(path + ".jsonPath", json, "must be a json path beginning with a dot");
+                Invalid(path + ".JSONPath", json, "must be a simple json path starting with .");
         }
     }
 
@@ -199,11 +202,7 @@ internal sealed partial class DefinitionChecks(List<StatusCause> causes)
                 if (required)
                     Required(path);
             }
-            else if (!SimplePath().IsMatch(text))
-            {
-                Invalid(path, text, "is not a valid json path");
-            }
-            else if (!text.StartsWith(prefix, StringComparison.Ordinal) || prefix.Length == 0 && !text.StartsWith(".spec.", StringComparison.Ordinal) && !text.StartsWith(".status.", StringComparison.Ordinal))
+            else if (!SimplePath().IsMatch(text) || !text.StartsWith(prefix, StringComparison.Ordinal) || prefix.Length == 0 && !text.StartsWith(".spec.", StringComparison.Ordinal) && !text.StartsWith(".status.", StringComparison.Ordinal))
             {
                 Invalid(path, text, prefix.Length == 0 ? "should be a json path under either .spec or .status" : $"should be a json path under {prefix[..^1]}");
             }

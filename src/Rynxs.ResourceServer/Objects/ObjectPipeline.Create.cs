@@ -74,6 +74,9 @@ internal sealed partial class ObjectPipeline
             next.Remove("status");
         UniverseAdmission.Begin(request, next);
         Default(request, next);
+        // The structures of built-in kinds always have their status, empty at first.
+        if (request.Kind.Kind is { HasStatus: true } && !request.Kind.Custom && next["status"] is null)
+            next["status"] = new JsonObject();
         Validate(request, next, old: null);
         _universe.Create(request, next);
         if (!tracks)

@@ -8,6 +8,8 @@ namespace Rynxs.ResourceServer.Patching;
 /// <summary>Merging lists: scalars by value, maps by their merge key. Works on copies, and mutates them.</summary>
 internal static class StrategicLists
 {
+    private const int LongList = 20;
+
     /// <exception cref="PatchException">Elements of several types, without the merge key, or with an unknown directive.</exception>
     public static JsonArray Merge(JsonArray original, JsonArray patch, StructuralSchema? items, string mergeKey, bool isDeletion)
     {
@@ -60,7 +62,7 @@ internal static class StrategicLists
         merged.Clear();
 
         Queue<(JsonNode? Element, string Key)> named = new(elements.Where(element => wanted.ContainsKey(element.Key)).OrderBy(element => wanted[element.Key]));
-        Queue<(JsonNode? Element, string Key)> others = new(elements.Where(element => !wanted.ContainsKey(element.Key)).OrderBy(element => served.GetValueOrDefault(element.Key, int.MaxValue)));
+        Queue<(JsonNode? Element, string Key)> others = new(InServerOrder([.. elements.Where(element => !wanted.ContainsKey(element.Key))], served));
         JsonArray result = [];
         while (named.Count + others.Count > 0)
         {
@@ -70,6 +72,26 @@ internal static class StrategicLists
         }
 
         return result;
+    }
+
+    /// <summary>
+    /// As the real server sorts them: elements that are new to it go before whatever stands in front of them, which is what its comparison says of
+    /// any pair with one. Long lists, for which that is a matter of its sorting algorithm, keep new elements at the end.
+    /// </summary>
+    private static List<(JsonNode? Element, string Key)> InServerOrder(List<(JsonNode? Element, string Key)> elements, Dictionary<string, int> served)
+    {
+        if (elements.Count > LongList)
+            return [.. elements.OrderBy(element => served.GetValueOrDefault(element.Key, int.MaxValue))];
+        for (int i = 1; i < elements.Count; i++)
+        {
+            for (int j = i; j > 0 && GoesBefore(elements[j].Key, elements[j - 1].Key); j--)
+                (elements[j], elements[j - 1]) = (elements[j - 1], elements[j]);
+        }
+
+        return elements;
+
+        bool GoesBefore(string left, string right) =>
+            !served.TryGetValue(left, out int first) || !served.TryGetValue(right, out int second) || first < second;
     }
 
     /// <summary>The list of a patch must stand in the order that the patch demands.</summary>

@@ -37,9 +37,10 @@ internal sealed class DocumentRequests(StructuralSchema schema, string apiVersio
             bool creates = Live is null;
             JsonObject next = request.ContentType == ApplyType ? Applied(request, now) : Updated(request, now);
             DropEmptyMetadata(next);
+            JsonObject settled = Settled(next, request.Subresource);
             if (Live is not null)
-                ManagedFields.KeepTimesIfUnchanged(Live, next);
-            Live = Settled(next, request.Subresource);
+                ManagedFields.KeepTimesIfUnchanged(Live, settled);
+            Live = settled;
             return new DocumentAnswer(creates ? 201 : 200, Live.DeepClone().AsObject());
         }
         catch (PatchException e)

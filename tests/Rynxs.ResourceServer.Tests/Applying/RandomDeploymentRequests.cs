@@ -2,7 +2,10 @@ using System.Text.Json.Nodes;
 
 namespace Rynxs.ResourceServer.Tests.Applying;
 
-/// <summary>Random requests to a Deployment: strategic merge patches with their directives beside the kinds of request that all objects have.</summary>
+/// <summary>
+/// Random requests to a Deployment: strategic merge patches with their directives beside the kinds of request that all objects have. None sets a
+/// field to its zero (false, an empty list): a real server leaves most of those out of built-in kinds, and we keep them (ADR 0016).
+/// </summary>
 internal sealed class RandomDeploymentRequests(int seed)
 {
     private readonly Random _random = new(seed);
@@ -16,7 +19,7 @@ internal sealed class RandomDeploymentRequests(int seed)
         return _random.Next(6) switch
         {
             0 => new DocumentRequest("PATCH", DocumentRequests.ApplyType, Partial(name), Applier(), Force: One(2)),
-            1 => new DocumentRequest("PATCH", DocumentRequests.MergeType, new JsonObject { ["spec"] = new JsonObject { ["replicas"] = _random.Next(4), ["paused"] = One(2) ? null : One(2) } }, Updater()),
+            1 => new DocumentRequest("PATCH", DocumentRequests.MergeType, new JsonObject { ["spec"] = new JsonObject { ["replicas"] = _random.Next(4), ["paused"] = One(2) ? null : true } }, Updater()),
             2 => Put(live),
             _ => new DocumentRequest("PATCH", DocumentRequests.StrategicType, Strategic(), Updater()),
         };
@@ -59,11 +62,11 @@ internal sealed class RandomDeploymentRequests(int seed)
     {
         JsonObject container = new() { ["name"] = name, ["image"] = Pick("i:1", "i:2") };
         if (One(3))
-            container["env"] = new JsonArray([.. Some("A", "B", "C").Select(variable => (JsonNode)new JsonObject { ["name"] = variable, ["value"] = Pick("1", "2") })]);
+            container["env"] = new JsonArray([.. Any("A", "B", "C").Select(variable => (JsonNode)new JsonObject { ["name"] = variable, ["value"] = Pick("1", "2") })]);
         if (One(3))
-            container["ports"] = new JsonArray([.. Some("80", "81").Select(port => (JsonNode)new JsonObject { ["containerPort"] = int.Parse(port, System.Globalization.CultureInfo.InvariantCulture) })]);
+            container["ports"] = new JsonArray([.. Any("80", "81").Select(port => (JsonNode)new JsonObject { ["containerPort"] = int.Parse(port, System.Globalization.CultureInfo.InvariantCulture) })]);
         if (One(4))
-            container["args"] = new JsonArray([.. Some("p", "q").Select(argument => (JsonNode)argument)]);
+            container["args"] = new JsonArray([.. Any("p", "q").Select(argument => (JsonNode)argument)]);
         return container;
     }
 
@@ -96,7 +99,7 @@ internal sealed class RandomDeploymentRequests(int seed)
                     : new JsonObject { ["$retainKeys"] = new JsonArray("type", "rollingUpdate"), ["type"] = "RollingUpdate", ["rollingUpdate"] = new JsonObject { ["maxSurge"] = 2 } };
                 break;
             case 6:
-                pod["nodeSelector"] = new JsonObject { ["$patch"] = Pick("replace", "delete"), ["k"] = "w" };
+                pod["nodeSelector"] = new JsonObject { ["$patch"] = "replace", ["k"] = "w" };
                 break;
             case 7:
                 pod["containers"] = One(2) ? new JsonArray(new JsonObject { ["image"] = "i" }) : new JsonArray(new JsonObject { ["$patch"] = Pick("merge", "odd"), ["name"] = "c1" });
@@ -140,6 +143,8 @@ internal sealed class RandomDeploymentRequests(int seed)
     private bool One(int of) => _random.Next(of) == 0;
 
     private T Pick<T>(params T[] from) => from[_random.Next(from.Length)];
+
+    private string[] Any(params string[] from) => Some(from) is { Length: > 0 } some ? some : from;
 
     private string[] Some(params string[] from)
     {

@@ -25,6 +25,15 @@ internal sealed class RandomRequests(int seed)
         };
     }
 
+    /// <summary>A configuration without oddities, of some fields; none given: of all.</summary>
+    public JsonObject Config(string name, IReadOnlyCollection<string> fields)
+    {
+        JsonObject spec = Spec();
+        foreach (string field in Fields.Where(field => fields.Count > 0 && !fields.Contains(field)))
+            spec.Remove(field);
+        return new JsonObject { ["apiVersion"] = Things.ApiVersion, ["kind"] = "Thing", ["metadata"] = new JsonObject { ["name"] = name }, ["spec"] = spec };
+    }
+
     private DocumentRequest Create(string name) => new("POST", "application/json", Thing(name, Spec(), withStatus: One(4)), Updater());
 
     private DocumentRequest Apply(string name)

@@ -48,6 +48,8 @@ internal static class SequenceExchange
         JsonObject copy = Sorted(document)!.AsObject();
         foreach (string name in new[] { "uid", "resourceVersion", "creationTimestamp", "generation", "namespace" })
             copy["metadata"]!.AsObject().Remove(name);
+        if (copy["status"] is JsonObject { Count: 0 })
+            copy.Remove("status"); // built-in kinds show an empty one
         return copy;
     }
 

@@ -65,12 +65,12 @@ internal sealed class RuleChecks
             ["Message"] = rule.Message ?? "",
             ["MessageExpression"] = rule.MessageExpression ?? "",
         });
-        if (Problem(rule.Rule, out IReadOnlySet<string> used) is { } wrong)
-            yield return new StatusCause(CauseReasons.Invalid, $"Invalid value: {shown}: compilation failed: {wrong}", path + ".rule");
+        if (Problem(rule.Rule, schema, "bool", out IReadOnlySet<string> used) is { } wrong)
+            yield return new StatusCause(CauseReasons.Invalid, $"Invalid value: {shown}: {wrong}", path + ".rule");
         else if (rule.OptionalOldSelf && !used.Contains("oldSelf"))
             yield return new StatusCause(CauseReasons.Invalid, "Invalid value: true: may not be set if oldSelf is not used in rule", path + ".optionalOldSelf");
-        if (rule.MessageExpression is { } expression && Problem(expression, out _) is { } wrongMessage)
-            yield return new StatusCause(CauseReasons.Invalid, $"Invalid value: {shown}: messageExpression compilation failed: {wrongMessage}", path + ".messageExpression");
+        if (rule.MessageExpression is { } expression && Problem(expression, schema, "string", out _) is { } wrongMessage)
+            yield return new StatusCause(CauseReasons.Invalid, $"Invalid value: {shown}: {wrongMessage}", path + ".messageExpression");
         if (rule.Message is { } message)
         {
             if (message.AsSpan().IndexOfAny('\n', '\r') >= 0)
@@ -89,17 +89,20 @@ internal sealed class RuleChecks
             yield return new StatusCause(CauseReasons.Invalid, $"Invalid value: {JsonScalars.Quote(field)}: must be a valid path", path + ".fieldPath");
     }
 
-    private static string? Problem(string text, out IReadOnlySet<string> used)
+    private static string? Problem(string text, JsonObject schema, string type, out IReadOnlySet<string> used)
     {
         used = new HashSet<string>();
+        string subject = type == "bool" ? "" : "messageExpression ";
         try
         {
-            (_, used) = Parser.Parse(text, "self", "oldSelf");
-            return null;
+            (Expr expression, used) = Parser.Parse(text, "self", "oldSelf");
+            StaticTypes types = new(schema);
+            types.Check(expression);
+            return types.MayBe(expression, type) ? null : type == "bool" ? "cel expression must evaluate to a bool" : "messageExpression must evaluate to a string";
         }
         catch (CelSyntaxException e)
         {
-            return $"ERROR: <input>:1:{e.Position + 1}: {e.Message}";
+            return $"{subject}compilation failed: ERROR: <input>:1:{e.Position + 1}: {e.Message}";
         }
     }
 
