@@ -45,10 +45,10 @@ public sealed class RealApiServer : IAsyncLifetime
         string kubeconfig = _directory.File("kubeconfig");
         await File.WriteAllTextAsync(
             kubeconfig,
-            $$"""
+            $$$"""
             {"apiVersion":"v1","kind":"Config","current-context":"real",
-             "clusters":[{"name":"real","cluster":{"server":"https://127.0.0.1:{{secure}}","certificate-authority":"{{certificate}}"}}],
-             "users":[{"name":"real","user":{"token":"{{token}}"}}],
+             "clusters":[{"name":"real","cluster":{"server":"https://127.0.0.1:{{{secure}}}","certificate-authority":"{{{certificate}}}"}}],
+             "users":[{"name":"real","user":{"token":"{{{token}}}"}}],
              "contexts":[{"name":"real","context":{"cluster":"real","user":"real","namespace":"default"}}]}
             """,
             TestContext.Current.CancellationToken);
