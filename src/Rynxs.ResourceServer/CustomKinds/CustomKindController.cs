@@ -5,13 +5,12 @@ using Rynxs.ResourceServer.Listing;
 using Rynxs.ResourceServer.Objects;
 using Rynxs.ResourceServer.Storage;
 using Rynxs.ResourceServer.Watching;
-using Rynxs.Resources.Client;
 using Rynxs.Resources.Identity;
 
 namespace Rynxs.ResourceServer.CustomKinds;
 
 /// <summary>Serves the kinds of CustomResourceDefinitions, writes their status, and removes their objects before they go.</summary>
-internal sealed partial class CustomKindController(ObjectPipeline pipeline, KindRegistry kinds, TimeProvider timeProvider, ILogger logger)
+internal sealed partial class CustomKindController(ObjectPipeline pipeline, KindRegistry kinds, TimeProvider timeProvider, ILogger logger) : IDisposable
 {
     private const int DeleteAtATime = 200;
     private static readonly KindKey Key = new("apiextensions.k8s.io", "customresourcedefinitions");
@@ -172,6 +171,8 @@ internal sealed partial class CustomKindController(ObjectPipeline pipeline, Kind
             return true;
         }
     }
+
+    public void Dispose() => _settling.Dispose();
 
     private ObjectRequest Request(RegisteredKind kind, string name) => new()
     {

@@ -105,8 +105,7 @@ internal sealed class DiscoveryEndpoint(HttpContext context, ResourceApiState st
     private bool WantsAggregated()
     {
         string accept = context.Request.Headers.Accept.ToString();
-        int aggregated = accept.IndexOf("as=APIGroupDiscoveryList", StringComparison.Ordinal);
-        return aggregated >= 0 && accept.Length < 4096 && accept.Split(',').Any(range =>
+        return accept.Length < 4096 && accept.Split(',').Any(range =>
             range.Contains("application/json", StringComparison.Ordinal) && range.Contains("as=APIGroupDiscoveryList", StringComparison.Ordinal)
             && range.Contains("v=v2", StringComparison.Ordinal) && !range.Contains("v=v2beta1", StringComparison.Ordinal) && range.Contains("g=apidiscovery.k8s.io", StringComparison.Ordinal));
     }

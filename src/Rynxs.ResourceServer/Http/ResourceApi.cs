@@ -36,7 +36,7 @@ public static class ResourceApi
 
         async Task HealthAsync(HttpContext context)
         {
-            ResponseWriter response = new(context, state.Options);
+            await using ResponseWriter response = new(context, state.Options);
             try
             {
                 if (context.Request.Path == "/readyz")
@@ -51,7 +51,7 @@ public static class ResourceApi
 
         async Task ServeAsync(HttpContext context)
         {
-            ResponseWriter response = new(context, state.Options);
+            await using ResponseWriter response = new(context, state.Options);
             string path = context.Request.Path.Value ?? "";
             try
             {

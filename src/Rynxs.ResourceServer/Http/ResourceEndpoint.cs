@@ -1,7 +1,6 @@
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
 using Rynxs.ResourceServer.Faults;
-using Rynxs.ResourceServer.Listing;
 using Rynxs.ResourceServer.Objects;
 using Rynxs.ResourceServer.Storage;
 using Rynxs.ResourceServer.Tables;
@@ -280,7 +279,7 @@ internal sealed class ResourceEndpoint(HttpContext context, ResourceApiState sta
     }
 
     /// <summary>A definition's kinds are served when its creation is answered; the answer is still the object as it was created.</summary>
-    private Task SettleAsync(byte[] body) =>
+    private Task<bool> SettleAsync(byte[] body) =>
         state.Store.Definitions.SettleAsync(ObjectPipeline.Text(ObjectPipeline.Metadata(DocumentText.Parse(body)), "name"), Aborted);
 
     private async Task ObjectAsync(ObjectRequest request, MediaType media, byte[] body, int code, IReadOnlyList<Fault> faults)

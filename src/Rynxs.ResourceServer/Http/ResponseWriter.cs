@@ -7,7 +7,7 @@ using Rynxs.ResourceServer.Storage;
 namespace Rynxs.ResourceServer.Http;
 
 /// <summary>Writes answers: whole ones, and long ones piece by piece, compressed where that pays.</summary>
-internal sealed class ResponseWriter(HttpContext context, ResourceApiOptions options)
+internal sealed class ResponseWriter(HttpContext context, ResourceApiOptions options) : IAsyncDisposable
 {
     private Stream? _body;
     private GZipStream? _compressed;
@@ -71,10 +71,14 @@ internal sealed class ResponseWriter(HttpContext context, ResourceApiOptions opt
         await _body.WriteAsync(piece, context.RequestAborted);
     }
 
-    public async Task EndAsync()
+    /// <summary>Writes what compression held back; nothing may follow.</summary>
+    public async Task EndAsync() => await DisposeAsync();
+
+    public async ValueTask DisposeAsync()
     {
         if (_compressed is not null)
             await _compressed.DisposeAsync();
+        _compressed = null;
     }
 
     /// <summary>One Warning header for each text, as RFC 7234 has it, bounded.</summary>

@@ -78,7 +78,7 @@ internal sealed partial class ObjectPipeline
         if (request.Kind.Kind is { HasStatus: true } && !request.Kind.Custom && next["status"] is null)
             next["status"] = new JsonObject();
         Validate(request, next, old: null);
-        _universe.Create(request, next);
+        UniverseAdmission.Create(request, next);
         if (!tracks)
             return;
         // A namespace's own finalizer is the server's and not its maker's.

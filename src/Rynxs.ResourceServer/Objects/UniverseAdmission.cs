@@ -18,7 +18,7 @@ internal sealed class UniverseAdmission(TimeProvider timeProvider)
     }
 
     /// <summary>Otherwise an administrator could ask in another's name and then say yes.</summary>
-    public void Create(ObjectRequest request, JsonObject next)
+    public static void Create(ObjectRequest request, JsonObject next)
     {
         if (!Applies(request) || IsSystem(request.Principal))
             return;

@@ -127,6 +127,8 @@ public sealed class ResourceStore : IAsyncDisposable
         await _closing.CancelAsync();
         await _background;
         await Documents.DisposeAsync();
+        Definitions.Dispose();
+        _closing.Dispose();
     }
 
     internal static string Text(long version) => version.ToString(CultureInfo.InvariantCulture);

@@ -19,7 +19,7 @@ public sealed class CustomResourceDefinitionTests
         widget.Categories.ShouldBe(["all"]);
         widget.Scale.ShouldBe(new ScalePaths(".spec.replicas", ".status.replicas", null));
         widget.Columns.Select(column => column.Name).ShouldBe(["Role", "Ready", "Age"]);
-        widget.Schema.Properties["metadata"].Properties.ShouldContainKey("managedFields");
+        widget.Schema.Properties["metadata"].Properties.Keys.ShouldContain("managedFields");
         widget.Schema.Properties["spec"].Properties["ports"].ListMapKeys.ShouldBe(["name"]);
     }
 

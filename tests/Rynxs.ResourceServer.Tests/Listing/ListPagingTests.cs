@@ -50,7 +50,7 @@ public sealed class ListPagingTests
         {
             string name = $"m{random.Next(20):00}";
             string value = $"{random.Next(1000)}";
-            string body = $$"""{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"{{name}}"},"data":{"v":"{{value}}"}}""";
+            string body = $$$"""{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"{{{name}}}"},"data":{"v":"{{{value}}}"}}""";
             if (!present.ContainsKey(name))
             {
                 await server.JsonAsync("POST", Maps, body, 201);
@@ -116,5 +116,5 @@ public sealed class ListPagingTests
     }
 
     private static Task<JsonObject> MakeAsync(ApiServer server, string name) =>
-        server.JsonAsync("POST", Maps, $$"""{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"{{name}}"},"data":{"v":"1"}}""", 201);
+        server.JsonAsync("POST", Maps, $$$"""{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"{{{name}}}"},"data":{"v":"1"}}""", 201);
 }

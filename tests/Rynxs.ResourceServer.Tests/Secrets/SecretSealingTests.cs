@@ -20,7 +20,7 @@ public sealed class SecretSealingTests
         using TemporaryDirectory directory = new();
         await using (ApiServer server = await StartAsync(options => options with { Path = directory.At("objects.db") }))
         {
-            await server.JsonAsync("POST", Path, $$"""{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s"},"data":{"k":"{{encoded}}"}}""", 201);
+            await server.JsonAsync("POST", Path, $$$"""{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s"},"data":{"k":"{{{encoded}}}"}}""", 201);
             await server.JsonAsync("PATCH", $"{Path}/s", """{"metadata":{"labels":{"a":"b"}}}""", contentType: "application/merge-patch+json");
             await server.JsonAsync("POST", "/api/v1/namespaces/default/configmaps", """{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"},"data":{"k":"control-text-in-the-clear"}}""", 201);
             (await server.JsonAsync("GET", $"{Path}/s"))["data"]!["k"]!.GetValue<string>().ShouldBe(encoded); // a secret has data
@@ -72,7 +72,7 @@ public sealed class SecretSealingTests
         using TemporaryDirectory directory = new();
         await using ApiServer server = await StartAsync(options => options with { Path = directory.At("objects.db") });
         foreach (string name in (string[])["mine", "theirs"])
-            await server.JsonAsync("POST", Path, $$"""{"apiVersion":"v1","kind":"Secret","metadata":{"name":"{{name}}"},"data":{"k":"{{Convert.ToBase64String(Encoding.UTF8.GetBytes(name))}}"}}""", 201);
+            await server.JsonAsync("POST", Path, $$$"""{"apiVersion":"v1","kind":"Secret","metadata":{"name":"{{{name}}}"},"data":{"k":"{{{Convert.ToBase64String(Encoding.UTF8.GetBytes(name))}}}"}}""", 201);
         using (SqliteConnection attacker = new($"Data Source={directory.At("objects.db")};Pooling=False"))
         {
             attacker.Open();

@@ -100,7 +100,7 @@ public sealed class StoreMigrationTests
     }
 
     private static byte[] Task(string name, string version, string priority) => System.Text.Encoding.UTF8.GetBytes(
-        $$"""{"apiVersion":"universe.ai/v1alpha1","kind":"Task","metadata":{"name":"{{name}}","namespace":"ns","uid":"u-{{name}}","resourceVersion":"{{version}}","generation":1,"creationTimestamp":"2026-01-01T00:00:00Z","finalizers":[],"labels":{},"annotations":{}},"spec":{"title":"t","description":"d","priority":"{{priority}}","requiredTools":[],"dependencies":[],"maxAttempts":1,"cancel":false},"status":{"phase":"Pending","attempts":0}}""");
+        $$$"""{"apiVersion":"universe.ai/v1alpha1","kind":"Task","metadata":{"name":"{{{name}}}","namespace":"ns","uid":"u-{{{name}}}","resourceVersion":"{{{version}}}","generation":1,"creationTimestamp":"2026-01-01T00:00:00Z","finalizers":[],"labels":{},"annotations":{}},"spec":{"title":"t","description":"d","priority":"{{{priority}}}","requiredTools":[],"dependencies":[],"maxAttempts":1,"cancel":false},"status":{"phase":"Pending","attempts":0}}""");
 
     private static void Run(SqliteConnection connection, string sql, byte[]? json = null, byte[]? previous = null)
     {

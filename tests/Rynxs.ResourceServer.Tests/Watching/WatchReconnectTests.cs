@@ -28,7 +28,7 @@ public sealed class WatchReconnectTests
             for (int i = 0; i < writes / 4; i++)
             {
                 string name = $"w{writer}-{i % 7}";
-                string body = $$"""{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"{{name}}"},"data":{"v":"{{i}}"}}""";
+                string body = $$$"""{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"{{{name}}}"},"data":{"v":"{{{i}}}"}}""";
                 JsonObject answer = (i % 7, i / 7 % 3) switch
                 {
                     (_, 0) => await server.JsonAsync("POST", Maps, body, 201),
@@ -64,13 +64,13 @@ public sealed class WatchReconnectTests
         for (int i = 0; i < 1500; i++)
         {
             // More than the ring of a feed holds.
-            await server.JsonAsync(i == 0 ? "POST" : "PUT", i == 0 ? Maps : $"{Maps}/a", $$"""{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"v":"{{i}}"}}""", i == 0 ? 201 : 200);
+            await server.JsonAsync(i == 0 ? "POST" : "PUT", i == 0 ? Maps : $"{Maps}/a", $$$"""{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"v":"{{{i}}}"}}""", i == 0 ? 201 : 200);
         }
 
         await server.JsonAsync("POST", Maps, """{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"last"}}""", 201);
         (await WatchAsync(server, start, "last", null, Ct)).Count.ShouldBe(1501);
         for (int i = 0; i < 2500; i++)
-            await server.JsonAsync("PUT", $"{Maps}/a", $$"""{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"v":"x{{i}}"}}""");
+            await server.JsonAsync("PUT", $"{Maps}/a", $$$"""{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"v":"x{{{i}}}"}}""");
 
         string ended = await server.Client.GetStringAsync($"{Maps}?watch=1&resourceVersion={start}", Ct);
 
