@@ -20,6 +20,9 @@ internal sealed class LedgerChain : IClaimableChain, IAsyncDisposable
     /// <summary>A commit takes no further entry once it has this many bytes.</summary>
     private const long CommitBytes = 4 * 1024 * 1024;
 
+    /// <summary>Nor once it has this many records, so that a store of batches knows how far back the batch of a sequence can begin.</summary>
+    internal const int CommitRecords = 4096;
+
     private static readonly SearchValues<char> HexDigits = SearchValues.Create("0123456789abcdef");
 
     private readonly ChainSettings _settings;
@@ -122,6 +125,9 @@ internal sealed class LedgerChain : IClaimableChain, IAsyncDisposable
         ArgumentOutOfRangeException.ThrowIfNegative(fromSeq);
         return ChainReader.ReadAsync(_store, fromSeq, Head, cancellationToken);
     }
+
+    /// <summary>The committed lines from a sequence on, as they are stored and unverified; they may begin before it.</summary>
+    internal IAsyncEnumerable<StoredLines> ReadLinesAsync(long fromSeq, CancellationToken cancellationToken) => _store.ReadAsync(fromSeq, Head, cancellationToken);
 
     /// <inheritdoc/>
     public async Task WaitForAppendAsync(long seq, CancellationToken cancellationToken)
@@ -289,7 +295,7 @@ internal sealed class LedgerChain : IClaimableChain, IAsyncDisposable
     private void TakeBatch()
     {
         _batch.Clear();
-        for (long bytes = 0; bytes < CommitBytes && _queue.Reader.TryRead(out PendingAppend? next); bytes += next.Entry.Bytes)
+        for (long bytes = 0; bytes < CommitBytes && _batch.Count < CommitRecords && _queue.Reader.TryRead(out PendingAppend? next); bytes += next.Entry.Bytes)
         {
             _batch.Add(next);
         }
