@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A real S3 server for tests: Debian's Ceph (one monitor, one OSD in memory, radosgw), loopback only, without authentication between its parts.
-#   eng/s3-test-server.sh start DIR PORT   prints "ready" when an S3 client can use it: http://127.0.0.1:PORT, keys in DIR/credentials
+#   eng/s3-test-server.sh start DIR PORT [OWNER]   prints "ready" when an S3 client can use it: http://127.0.0.1:PORT, keys in DIR/credentials;
+#                                                  stops by itself when the process with the id OWNER is gone
 #   eng/s3-test-server.sh stop DIR
 # DIR is emptied. Its path must be short: sockets lie in it (at most 80 characters). Nothing outside DIR is touched.
 set -euo pipefail
@@ -136,7 +137,16 @@ start() {
 }
 
 case ${1:-} in
-  start) start "${2:?DIR}" "${3:?PORT}" ;;
+  start)
+    start "${2:?DIR}" "${3:?PORT}"
+    # A test run that is killed cleans nothing up.
+    if [[ -n ${4:-} ]]; then setsid "${BASH_SOURCE[0]}" watch "$2" "$4" </dev/null >/dev/null 2>&1 & fi
+    ;;
+  watch)
+    while kill -0 "${3:?OWNER}" 2>/dev/null && [[ -d ${2:?DIR} ]]; do sleep 2; done
+    stop "$2"
+    rm -rf "$2"
+    ;;
   stop) stop "${2:?DIR}" ;;
-  *) sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 64 ;;
+  *) sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 64 ;;
 esac
