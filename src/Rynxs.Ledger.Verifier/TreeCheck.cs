@@ -71,8 +71,25 @@ internal sealed class TreeCheck
     public static async Task<TreeCheck?> CreateAsync(ChainSource source, IReadOnlyList<Mark> marks, long tiledSize, CancellationToken cancellationToken)
     {
         // Records may be handed over without their tiles; then the tree is computed from the records alone.
-        bool tiled = tiledSize > 0 && await ReadTileAsync(source, "tile/0/", 0, tiledSize, NodeHash.Length, cancellationToken) is not null;
+        bool tiled = tiledSize > 0 && await HasTilesAsync(source, tiledSize, cancellationToken);
         return marks.Count > 0 || tiled ? new TreeCheck(source, marks, tiled ? tiledSize : 0) : null;
+    }
+
+    /// <summary>Any of the first and last is enough to expect them all.</summary>
+    private static async Task<bool> HasTilesAsync(ChainSource source, long size, CancellationToken cancellationToken)
+    {
+        foreach (string kind in new[] { "tile/0/", "tile/entries/" })
+        {
+            foreach (long index in new[] { 0, (size - 1) / TileHashes })
+            {
+                if (await ReadTileAsync(source, kind, index, size, NodeHash.Length + 2, cancellationToken) is not null)
+                {
+                    return true;
+                }
+            }
+        }
+
+        return false;
     }
 
     /// <summary>Computes the subtrees of a verified block and compares it with the tiles of its records.</summary>

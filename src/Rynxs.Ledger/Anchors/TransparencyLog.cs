@@ -71,7 +71,7 @@ public sealed class TransparencyLog
 
     /// <summary>Records of opened chains that no checkpoint covers yet.</summary>
     public long Uncovered => _options.Ledger.Opened.Sum(chain =>
-        chain.Head.Seq + 1 - (chain.Id == ChainId.Control ? _control.Published?.Size ?? 0 : AnchoredSize(chain.Id)));
+        Math.Max(0, chain.Head.Seq + 1 - (chain.Id == ChainId.Control ? _control.Published?.Size ?? 0 : AnchoredSize(chain.Id))));
 
     /// <summary>Opens the control chain's tree.</summary>
     /// <exception cref="ChainRolledBackException">The control chain is not the one that was signed: nothing may be signed over it.</exception>
@@ -136,23 +136,37 @@ public sealed class TransparencyLog
             }
 
             await tree.CatchUpAsync(chain, cancellationToken).ConfigureAwait(false);
-            if (tree.Current.Size == 0 || tree.Published?.Size == tree.Current.Size)
+            IReadOnlyList<SigningKey> keys = _options.Keys.SigningAt(_options.TimeProvider.GetUtcNow());
+            bool grew = tree.Published?.Size != tree.Current.Size;
+            if (tree.Current.Size == 0 || (!grew && IsSignedBy(tree.Note, keys)))
             {
                 return;
             }
 
-            await tree.FlushAsync(cancellationToken).ConfigureAwait(false);
-            await AppendAnchorAsync(chain, tree.Current, cancellationToken).ConfigureAwait(false);
-            await tree.PublishAsync(tree.Sign(_options.Keys.SigningAt(_options.TimeProvider.GetUtcNow())), cancellationToken).ConfigureAwait(false);
+            if (grew)
+            {
+                await tree.FlushAsync(cancellationToken).ConfigureAwait(false);
+                await AppendAnchorAsync(chain, tree.Current, cancellationToken).ConfigureAwait(false);
+            }
+
+            await tree.PublishAsync(tree.Sign(keys), cancellationToken).ConfigureAwait(false);
         }
         catch (ChainRolledBackException exception)
         {
             // One agent's chain must not keep the others from being anchored; the alarm is for people, and stays.
-            _alarms.Add(chain.Id, exception.Message);
+            Alarm(chain.Id, exception.Message);
         }
         catch (LedgerCorruptException exception)
         {
-            _alarms.Add(chain.Id, $"The chain {chain.Id} does not verify: {exception.Message}");
+            Alarm(chain.Id, $"The chain {chain.Id} does not verify: {exception.Message}");
+        }
+    }
+
+    private void Alarm(ChainId chain, string message)
+    {
+        lock (_agents)
+        {
+            _alarms.Add(chain, message);
         }
     }
 
@@ -189,11 +203,12 @@ public sealed class TransparencyLog
             .ConfigureAwait(false);
     }
 
+    /// <summary>Of a chain with an alarm nothing will be covered: it does not count.</summary>
     private long AnchoredSize(ChainId id)
     {
         lock (_agents)
         {
-            return _agents.TryGetValue(id, out ChainTree? tree) ? tree.Published?.Size ?? 0 : 0;
+            return _alarms.ContainsKey(id) ? long.MaxValue : _agents.TryGetValue(id, out ChainTree? tree) ? tree.Published?.Size ?? 0 : 0;
         }
     }
 }

@@ -50,6 +50,7 @@ public sealed class Witness : IDisposable
     private readonly LedgerLock _lock;
     private readonly SemaphoreSlim _turn = new(1);
     private readonly Dictionary<string, (TreeCheckpoint Checkpoint, SignedNote Note)> _latest = [];
+    private bool _disposed;
 
     private Witness(WitnessOptions options, LedgerLock ledgerLock) => (_options, _lock) = (options, ledgerLock);
 
@@ -157,8 +158,11 @@ public sealed class Witness : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        _lock.Dispose();
-        _turn.Dispose();
+        if (!Interlocked.Exchange(ref _disposed, true))
+        {
+            _lock.Dispose();
+            _turn.Dispose();
+        }
     }
 
     private WitnessAnswer Decide(ConsistencyProof request, TreeCheckpoint checkpoint, IReadOnlyList<NoteSignature> signatures)
