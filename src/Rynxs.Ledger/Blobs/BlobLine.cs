@@ -1,8 +1,7 @@
 using System.Text;
 using System.Text.Json;
-using Rynxs.Ledger.Blobs;
 
-namespace Rynxs.Ledger.Files;
+namespace Rynxs.Ledger.Blobs;
 
 /// <summary>One line of a side-blob file: <c>{"commitment":…,"content":BASE64,"salt":BASE64}</c> and a newline, canonical JSON.</summary>
 internal sealed record BlobLine(Commitment Commitment, byte[] Line)

@@ -1,13 +1,16 @@
 using System.Globalization;
 using Rynxs.Ledger.Canonical;
+using Rynxs.Ledger.Files;
 
-namespace Rynxs.Ledger.Files;
+namespace Rynxs.Ledger.Chains;
 
 /// <summary>A place in a chain while it is read: what the next record must be. Turns every defect into a <see cref="LedgerCorruptException"/>.</summary>
 internal sealed class ChainPosition
 {
     /// <summary>64 zeros: what the first record names as the one before it.</summary>
     public static readonly string Genesis = new('0', 64);
+
+    private bool _adoptsPrevHash;
 
     /// <summary>Sequence that the next record must have.</summary>
     public long NextSeq { get; private set; }
@@ -21,8 +24,12 @@ internal sealed class ChainPosition
     /// <summary>The record before this place.</summary>
     public ChainHead Head => new(NextSeq - 1, Hash);
 
-    /// <summary>The place before the first record of a segment, which was verified when the chain was opened.</summary>
-    public static ChainPosition Before(Segment segment) => new() { NextSeq = segment.FirstSeq, Hash = segment.PrevHash };
+    /// <summary>The place before a record.</summary>
+    /// <param name="seq">Its sequence.</param>
+    /// <param name="prevHash">Hash of the record before it; null when that is not known: then whatever it names is accepted.</param>
+    /// <param name="epoch">Highest epoch before it.</param>
+    public static ChainPosition Before(long seq, string? prevHash, long epoch = 0) =>
+        new() { NextSeq = seq, Hash = prevHash ?? Genesis, Epoch = epoch, _adoptsPrevHash = prevHash is null };
 
     /// <summary>A segment must begin where the one before it ended.</summary>
     public void ThrowIfNotNext(string path, long firstSeq)
@@ -59,11 +66,47 @@ internal sealed class ChainPosition
         return true;
     }
 
+    /// <summary>Reads and checks whole lines in memory; adds the records from a sequence on to a list.</summary>
+    public void ReadAll(ReadOnlyMemory<byte> lines, StrictLine reader, string source, long fromSeq, List<LedgerRecord> records)
+    {
+        while (!lines.IsEmpty)
+        {
+            int length = lines.Span.IndexOf((byte)'\n');
+            if (length < 0)
+            {
+                throw Corrupt(source, "The last line has no newline", "a newline", null);
+            }
+
+            StrictRecord record;
+            try
+            {
+                record = reader.Read(lines[..length], withContent: NextSeq >= fromSeq);
+            }
+            catch (NonCanonicalException exception)
+            {
+                throw Corrupt(source, exception.Message, null, exception.Defect.ToString());
+            }
+
+            Accept(record, source);
+            if (record.Content is not null)
+            {
+                records.Add(record.Content);
+            }
+
+            lines = lines[(length + 1)..];
+        }
+    }
+
     private void Accept(StrictRecord record, string path)
     {
         if (record.Seq != NextSeq)
         {
             throw Corrupt(path, "The sequence is not the next one", Text(NextSeq), Text(record.Seq));
+        }
+
+        if (_adoptsPrevHash)
+        {
+            (Hash, _adoptsPrevHash) = (record.PrevHash, false);
         }
 
         if (record.PrevHash != Hash)

@@ -4,14 +4,15 @@ using Rynxs.Ledger.Blobs;
 using Rynxs.Ledger.Canonical;
 using Rynxs.Ledger.Events;
 
-namespace Rynxs.Ledger.Files;
+namespace Rynxs.Ledger.Chains;
 
 /// <summary>
 /// An entry in the form in which the commit loop needs it: everything that does not depend on its place in the chain is already
 /// canonical bytes, made on the caller's thread.
 /// </summary>
 /// <remarks>
-/// The record is cut where the chain puts its own values: <c>Head EPOCH Middle TIME Tail SEQ ,"ts": TS Type</c>.
+/// The record is cut where the chain puts its own values: <c>Head EPOCH Middle TIME Tail SEQ ,"ts": TS Type</c>. The idempotency key, being
+/// named between epoch and principal, belongs to the middle.
 /// </remarks>
 internal sealed class PreparedEntry
 {
@@ -26,9 +27,10 @@ internal sealed class PreparedEntry
     private readonly int _tail;
     private readonly int _type;
 
-    private PreparedEntry(ArrayBufferWriter<byte> text, int middle, int tail, int type, IReadOnlyList<BlobLine> blobs)
+    private PreparedEntry(ArrayBufferWriter<byte> text, int middle, int tail, int type, IReadOnlyList<BlobLine> blobs, string? key, string content)
     {
         (_text, _middle, _tail, _type) = (text, middle, tail, type);
+        (Key, Content) = (key, content);
         Blobs = blobs;
         Bytes = text.WrittenCount + AddedBytes + blobs.Sum(blob => (long)blob.Line.Length);
     }
@@ -43,6 +45,12 @@ internal sealed class PreparedEntry
 
     public IReadOnlyList<BlobLine> Blobs { get; }
 
+    /// <summary>The idempotency key, or null.</summary>
+    public string? Key { get; }
+
+    /// <summary>Fingerprint of what entries with the same key must have in common; empty without a key.</summary>
+    public string Content { get; }
+
     /// <summary>Upper bound of what it adds to a commit.</summary>
     public long Bytes { get; }
 
@@ -51,6 +59,11 @@ internal sealed class PreparedEntry
     {
         ArgumentException.ThrowIfNullOrEmpty(entry.AggregateId);
         ArgumentException.ThrowIfNullOrEmpty(entry.Principal);
+        if (entry.IdempotencyKey is { Length: 0 or > IdempotencyWindow.MaxKeyLength })
+        {
+            throw new ArgumentException($"IdempotencyKey: 1 to {IdempotencyWindow.MaxKeyLength} characters.", nameof(entry));
+        }
+
         var text = new ArrayBufferWriter<byte>(1024);
         try
         {
@@ -67,6 +80,12 @@ internal sealed class PreparedEntry
 
             text.Write("\"epoch\":"u8);
             int middle = text.WrittenCount;
+            if (entry.IdempotencyKey is not null)
+            {
+                text.Write(",\"idempotency_key\":"u8);
+                json.WriteString(entry.IdempotencyKey);
+            }
+
             text.Write(",\"principal\":"u8);
             json.WriteString(entry.Principal);
             text.Write(",\"time\":\""u8);
@@ -85,7 +104,11 @@ internal sealed class PreparedEntry
             }
 
             text.Write("},\"payload\":"u8);
+            int payload = text.WrittenCount;
             json.Write(PayloadJson(entry.Payload));
+            string content = entry.IdempotencyKey is null
+                ? ""
+                : IdempotencyWindow.Fingerprint(entry.Payload.EventType, entry.AggregateId, text.WrittenSpan[payload..]);
             text.Write(",\"seq\":"u8);
             int type = text.WrittenCount;
             text.Write(",\"type\":"u8);
@@ -98,7 +121,7 @@ internal sealed class PreparedEntry
                     + $"at most {LedgerLimits.MaxRecordBytes} are allowed. Put long text into a side blob.", nameof(entry));
             }
 
-            return new PreparedEntry(text, middle, tail, type, PrepareBlobs(entry.Blobs));
+            return new PreparedEntry(text, middle, tail, type, PrepareBlobs(entry.Blobs), entry.IdempotencyKey, content);
         }
         catch (NonCanonicalException exception)
         {

@@ -4,7 +4,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 
-namespace Rynxs.Ledger.Files;
+namespace Rynxs.Ledger.Chains;
 
 /// <summary>Turns prepared entries into the lines of one commit, each chained to the one before it.</summary>
 internal sealed class CommitBuffer
@@ -21,7 +21,7 @@ internal sealed class CommitBuffer
     private string _previousText = ChainPosition.Genesis;
     private long _nextSeq;
 
-    public ReadOnlySpan<byte> Lines => _lines.WrittenSpan;
+    public ReadOnlyMemory<byte> Lines => _lines.WrittenMemory;
 
     /// <summary>The record that a commit of the buffer would make the last.</summary>
     public ChainHead Head => new(_nextSeq - 1, _previousText);
