@@ -71,4 +71,6 @@ public sealed record CommittedText(string Commitment, long Bytes, long? CutBytes
 [JsonSerializable(typeof(SandboxStarted))]
 [JsonSerializable(typeof(SandboxEnded))]
 [JsonSerializable(typeof(SandboxViolation))]
+[JsonSerializable(typeof(ChainAnchored))]
+[JsonSerializable(typeof(BlobErased))]
 internal sealed partial class LedgerPayloadContext : JsonSerializerContext;
