@@ -71,4 +71,9 @@ public sealed record CommittedText(string Commitment, long Bytes, long? CutBytes
 [JsonSerializable(typeof(SandboxStarted))]
 [JsonSerializable(typeof(SandboxEnded))]
 [JsonSerializable(typeof(SandboxViolation))]
+[JsonSerializable(typeof(CredentialDisclosed))]
+[JsonSerializable(typeof(SessionRecorded))]
+[JsonSerializable(typeof(LeadershipAcquired))]
+[JsonSerializable(typeof(LeadershipLost))]
+[JsonSerializable(typeof(WriterFenced))]
 internal sealed partial class LedgerPayloadContext : JsonSerializerContext;
