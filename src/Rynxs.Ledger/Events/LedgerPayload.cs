@@ -76,4 +76,6 @@ public sealed record CommittedText(string Commitment, long Bytes, long? CutBytes
 [JsonSerializable(typeof(LeadershipAcquired))]
 [JsonSerializable(typeof(LeadershipLost))]
 [JsonSerializable(typeof(WriterFenced))]
+[JsonSerializable(typeof(ChainAnchored))]
+[JsonSerializable(typeof(BlobErased))]
 internal sealed partial class LedgerPayloadContext : JsonSerializerContext;
