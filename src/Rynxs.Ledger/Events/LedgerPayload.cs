@@ -55,6 +55,7 @@ public sealed record CommittedText(string Commitment, long Bytes, long? CutBytes
 [JsonSerializable(typeof(ActionApplied))]
 [JsonSerializable(typeof(ActionFailed))]
 [JsonSerializable(typeof(LedgerOpened))]
+[JsonSerializable(typeof(LedgerPruned))]
 [JsonSerializable(typeof(ResourceMutated))]
 [JsonSerializable(typeof(RequestDenied))]
 [JsonSerializable(typeof(ApprovalRequested))]

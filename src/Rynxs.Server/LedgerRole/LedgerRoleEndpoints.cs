@@ -1,7 +1,4 @@
 using System.Globalization;
-using System.Text;
-using System.Text.Json;
-using Microsoft.AspNetCore.Routing;
 using Rynxs.Ledger;
 using Rynxs.Ledger.Blobs;
 using Rynxs.Ledger.Remote;
@@ -26,7 +23,7 @@ internal sealed class LedgerRoleEndpoints(RoleChains chains, LedgerRoleOptions o
     public void Map(IEndpointRouteBuilder endpoints)
     {
         endpoints.MapGet("/livez", () => Results.Text("ok"));
-        endpoints.MapGet("/readyz", () => Results.Text("ok"));
+        endpoints.MapGet("/readyz", () => chains.IsDeposed ? Results.Text("deposed", statusCode: StatusCodes.Status503ServiceUnavailable) : Results.Text("ok"));
         endpoints.MapGet("/v1/chains", (HttpContext context) =>
         {
             RequireEverywhere(context, RequestAccess.Auditors, Role.Operator);

@@ -65,7 +65,7 @@ public sealed class LedgerRoleServer : IAsyncDisposable
         catch (IOException exception)
         {
             await ledger.DisposeAsync();
-            throw new ServerStartException(StartFailure.InvalidOptions, $"listen: {options.Listen} cannot be bound: {exception.Message}");
+            throw new ServerStartException(StartFailure.AddressUnavailable, $"listen: {options.Listen} cannot be bound: {exception.Message}");
         }
         catch
         {

@@ -10,9 +10,22 @@ internal sealed class RoleChains(ILedger ledger)
 
     public IReadOnlyList<ChainId> List() => ledger.ListChains();
 
+    /// <summary>Another process has taken the store over: this one is of no use any more, and says so when it is asked whether it is ready.</summary>
+    public bool IsDeposed { get; private set; }
+
     /// <summary>The chain; the same instance while it works.</summary>
-    public async ValueTask<IClaimableChain> OpenAsync(ChainId id, CancellationToken cancellationToken) =>
-        (IClaimableChain)await ledger.OpenAsync(id, new ChainOptions(), cancellationToken);
+    public async ValueTask<IClaimableChain> OpenAsync(ChainId id, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return (IClaimableChain)await ledger.OpenAsync(id, new ChainOptions(), cancellationToken);
+        }
+        catch (LedgerFencedException)
+        {
+            IsDeposed = true;
+            throw;
+        }
+    }
 
     /// <summary>Whether a writer, not the role itself, has claimed the chain in a record behind a sequence.</summary>
     public static async Task<bool> WasClaimedAfterAsync(IClaimableChain chain, long seq, CancellationToken cancellationToken)
