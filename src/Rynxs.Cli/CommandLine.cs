@@ -11,10 +11,12 @@ using Rynxs.Cli.Diagnostics;
 using Rynxs.Cli.Hosting;
 using Rynxs.Cli.LedgerFiles;
 using Rynxs.Cli.Objects;
+using Rynxs.Cli.Replay;
 using Rynxs.Cli.SandboxCode;
 using Rynxs.Cli.Tasks;
 using Rynxs.Cli.Terminal;
 using Rynxs.Cli.Tokens;
+using Rynxs.Ledger;
 
 namespace Rynxs.Cli;
 
@@ -45,6 +47,7 @@ internal static class CommandLine
             DecisionCommand.Create(screen, approve: false),
             AuditCommand.Create(screen),
             LedgerCommand.Create(screen),
+            ReplayCommand.Create(screen),
             DoctorCommand.Create(screen),
             TokenCommand.Create(screen),
             VersionCommand.Create(screen),
@@ -96,6 +99,11 @@ internal static class CommandLine
         {
             screen.Failure(exception.Message, [.. exception.Details.Select(detail => "- " + detail), .. Hints(exception)]);
             return failure;
+        }
+        catch (LedgerCorruptException exception)
+        {
+            screen.Failure(exception.Message, exception.Expected is null && exception.Actual is null ? [] : [$"expected  {exception.Expected ?? "-"}", $"actual    {exception.Actual ?? "-"}"]);
+            return ExitCodes.VerificationFailed;
         }
         catch (OperationCanceledException)
         {

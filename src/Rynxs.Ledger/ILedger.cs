@@ -105,6 +105,12 @@ public sealed class IdempotencyConflictException(string key, long seq)
 /// <summary>Stored bytes do not verify.</summary>
 public sealed class LedgerCorruptException(string message, string file, long seq, string? expected, string? actual) : Exception(message)
 {
+    /// <summary>
+    /// What is wrong, for programs: <c>form</c>, <c>event_hash</c>, <c>prev_hash</c>, <c>sequence</c>, <c>checkpoint</c>; null where the place
+    /// that found it does not say.
+    /// </summary>
+    public string? Code { get; init; }
+
     /// <summary>File in which the record lies.</summary>
     public string File { get; } = file;
 

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Rynxs.Cli.Replay;
 using Rynxs.Cli.Terminal;
 using Rynxs.Ledger.Verifier;
 
@@ -12,6 +13,12 @@ internal static class LedgerCommand
         {
             Verify(screen),
             LedgerCat.Create(screen),
+            TailCommand.Create(screen),
+            InspectCommand.Create(screen),
+            ReplayCommand.Create(screen),
+            CheckpointCommand.Create(screen),
+            PointersCommand.Create(screen),
+            AuditReportCommand.Create(screen),
         };
 
     /// <summary>Verifies a path.</summary>

@@ -79,35 +79,43 @@ internal sealed class Screen
         }
     }
 
-    /// <summary>Makes control characters, C1 controls and bidirectional overrides visible; keeps newline and tab.</summary>
+    /// <summary>
+    /// Makes what a terminal would act on or not show visible: controls (C0, C1), bidirectional and zero-width characters, tags, line
+    /// separators and invisible letters. Keeps newline and tab.
+    /// </summary>
     public static string Visible(string text)
     {
-        if (!text.Any(IsHidden))
+        if (!text.EnumerateRunes().Any(IsHidden) && !text.Any(char.IsSurrogate))
         {
             return text;
         }
 
         var visible = new StringBuilder(text.Length + 16);
-        foreach (char c in text)
+        foreach (Rune rune in text.EnumerateRunes())
         {
-            if (!IsHidden(c))
+            if (!IsHidden(rune))
             {
-                visible.Append(c);
+                visible.Append(rune);
+                continue;
             }
-            else if (c < 0x100)
+
+            visible.Append(rune.Value switch
             {
-                visible.Append(CultureInfo.InvariantCulture, $"\\x{(int)c:x2}");
-            }
-            else
-            {
-                visible.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}");
-            }
+                < 0x100 => string.Create(CultureInfo.InvariantCulture, $"\\x{rune.Value:x2}"),
+                < 0x10000 => string.Create(CultureInfo.InvariantCulture, $"\\u{rune.Value:x4}"),
+                _ => string.Create(CultureInfo.InvariantCulture, $"\\U{rune.Value:x8}"),
+            });
         }
 
         return visible.ToString();
     }
 
-    // Overrides and isolates can make text read differently than it is (CVE-2021-42574).
-    private static bool IsHidden(char c) =>
-        (c < 0x20 && c is not ('\n' or '\t')) || c is >= '\x7f' and <= '\x9f' or >= '\u202a' and <= '\u202e' or >= '\u2066' and <= '\u2069';
+    // Overrides, isolates and what has no width can make text read differently than it is (CVE-2021-42574); tags and variation selectors
+    // can carry text that nobody sees.
+    private static bool IsHidden(Rune rune) => rune.Value switch
+    {
+        '\n' or '\t' => false,
+        0x115f or 0x1160 or 0x3164 or 0xffa0 or 0x034f or (>= 0xe0000 and <= 0xe0fff) => true,
+        _ => Rune.GetUnicodeCategory(rune) is UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator,
+    };
 }

@@ -8,10 +8,12 @@ namespace Rynxs.Ledger.Stores.S3;
 /// Finds and reads the batches of a chain. Listings are hints: some servers list late. Each batch says where the next one begins, and a key that
 /// the listing did not show is asked for by its name.
 /// </summary>
-internal sealed class S3ChainReader(S3Client client, S3LedgerOptions options, S3Keys keys)
+/// <param name="client">For requests.</param>
+/// <param name="options">Which bucket.</param>
+/// <param name="keys">Which chain.</param>
+/// <param name="pageKeys">Keys of one listing; servers give 1000 at most.</param>
+internal sealed class S3ChainReader(S3Client client, S3LedgerOptions options, S3Keys keys, int pageKeys = 1000)
 {
-    private const int PageKeys = 1000;
-
     /// <summary>The last batch, verified in itself; null when the chain is empty.</summary>
     /// <exception cref="LedgerCorruptException">It does not verify.</exception>
     public async Task<S3Tail?> FindTailAsync(bool useHead, CancellationToken cancellationToken)
@@ -132,17 +134,17 @@ internal sealed class S3ChainReader(S3Client client, S3LedgerOptions options, S3
         }
     }
 
-    /// <summary>The last batch that is listed, in about 2 × log2(n / 1000) requests; null when none is.</summary>
+    /// <summary>The last batch that is listed, in about 2 × log2(n / page) requests; null when none is.</summary>
     private async Task<long?> SearchAsync(CancellationToken cancellationToken)
     {
         long low = -1;
         long? high = null; // Nothing is listed behind it.
-        long step = PageKeys;
+        long step = pageKeys;
         while (true)
         {
             long probe = high is null ? (low < 0 ? -1 : low + step) : low + ((high.Value - low) / 2);
             S3Page page = await client.ListAsync(
-                options.Bucket, keys.Records, probe < 0 ? null : keys.Batch(probe), delimiter: null, PageKeys, continuation: null, cancellationToken).ConfigureAwait(false);
+                options.Bucket, keys.Records, probe < 0 ? null : keys.Batch(probe), delimiter: null, pageKeys, continuation: null, cancellationToken).ConfigureAwait(false);
             long? last = page.Keys.Select(keys.FirstSeq).LastOrDefault(seq => seq is not null);
             if (last is { } found)
             {
@@ -176,7 +178,7 @@ internal sealed class S3ChainReader(S3Client client, S3LedgerOptions options, S3
         do
         {
             S3Page page = await client.ListAsync(
-                options.Bucket, keys.Records, continuation is null ? start : null, delimiter: null, PageKeys, continuation, cancellationToken).ConfigureAwait(false);
+                options.Bucket, keys.Records, continuation is null ? start : null, delimiter: null, pageKeys, continuation, cancellationToken).ConfigureAwait(false);
             foreach (long firstSeq in page.Keys.Select(keys.FirstSeq).OfType<long>())
             {
                 if (firstSeq <= fromSeq)

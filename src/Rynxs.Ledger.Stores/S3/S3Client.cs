@@ -53,8 +53,8 @@ internal sealed class S3Client : IDisposable
     public AmazonS3Client Raw => _s3;
 
     /// <summary>
-    /// Creates an object if there is none with its key. After an attempt whose outcome is not known, an object that is there is read back and
-    /// compared: content that holds a random key of ours is our own write.
+    /// Creates an object if there is none with its key. An object that is there is read back and compared: content that holds a random key of
+    /// ours is our own write, made by an attempt whose answer was lost.
     /// </summary>
     /// <exception cref="S3OutcomeUnknownException">It may or may not have been made, now or later.</exception>
     /// <exception cref="LedgerUnavailableException">It was not made.</exception>
@@ -72,7 +72,8 @@ internal sealed class S3Client : IDisposable
             }
             catch (Exception exception) when (Classify(exception) is S3Failure.Exists)
             {
-                return uncertain ? await CompareAsync(bucket, key, content, cancellationToken).ConfigureAwait(false) ?? S3Creation.Exists : S3Creation.Exists;
+                // Also for the first attempt: the HTTP client itself sends a request again whose connection ended before the answer.
+                return await CompareAsync(bucket, key, content, cancellationToken).ConfigureAwait(false) ?? S3Creation.Exists;
             }
             catch (Exception exception) when (Classify(exception) is S3Failure.Conflict)
             {

@@ -71,6 +71,11 @@ public sealed record CommittedText(string Commitment, long Bytes, long? CutBytes
 [JsonSerializable(typeof(SandboxStarted))]
 [JsonSerializable(typeof(SandboxEnded))]
 [JsonSerializable(typeof(SandboxViolation))]
+[JsonSerializable(typeof(CredentialDisclosed))]
+[JsonSerializable(typeof(SessionRecorded))]
+[JsonSerializable(typeof(LeadershipAcquired))]
+[JsonSerializable(typeof(LeadershipLost))]
+[JsonSerializable(typeof(WriterFenced))]
 [JsonSerializable(typeof(ChainAnchored))]
 [JsonSerializable(typeof(BlobErased))]
 internal sealed partial class LedgerPayloadContext : JsonSerializerContext;
