@@ -84,7 +84,7 @@ public static class LogReplay
     /// <param name="cancellationToken">Stops with an exception.</param>
     /// <exception cref="LedgerCorruptException">A record does not verify.</exception>
     public static ReplayResult Run(LogSource source, ReplayEnd end, Action<LogRecord, ReplayResult>? observe, CancellationToken cancellationToken) =>
-        Run(LogWalk.Read(source, cancellationToken), end, new ReplayResult(new UniverseState(), new RynxsState(), new ChainHead(-1, Files.ChainPosition.Genesis)), observe);
+        Run(LogWalk.Read(source, cancellationToken), end, new ReplayResult(new UniverseState(), new RynxsState(), new ChainHead(-1, Chains.ChainPosition.Genesis)), observe);
 
     /// <summary>Replays what follows a state that was checkpointed.</summary>
     /// <exception cref="LedgerCorruptException">As above, or the log is not the one that was checkpointed.</exception>

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.Win32.SafeHandles;
 using Rynxs.Ledger.Canonical;
+using Rynxs.Ledger.Chains;
 using Rynxs.Ledger.Files;
 
 namespace Rynxs.Ledger.Replay;
