@@ -11,6 +11,7 @@ using Rynxs.Cli.Diagnostics;
 using Rynxs.Cli.Hosting;
 using Rynxs.Cli.LedgerFiles;
 using Rynxs.Cli.Objects;
+using Rynxs.Cli.Proofs;
 using Rynxs.Cli.Replay;
 using Rynxs.Cli.SandboxCode;
 using Rynxs.Cli.Tasks;
@@ -48,6 +49,7 @@ internal static class CommandLine
             AuditCommand.Create(screen),
             LedgerCommand.Create(screen),
             ReplayCommand.Create(screen),
+            WitnessCommand.Create(screen),
             DoctorCommand.Create(screen),
             TokenCommand.Create(screen),
             VersionCommand.Create(screen),

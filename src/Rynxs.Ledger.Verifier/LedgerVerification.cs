@@ -186,6 +186,12 @@ public static class FailureCodes
     /// <summary>A tile of the Merkle tree is not there.</summary>
     public const string TileMissing = "tile_missing";
 
+    /// <summary>A proof file has not the form of one.</summary>
+    public const string ProofMalformed = "proof_malformed";
+
+    /// <summary>A proof does not show what it says.</summary>
+    public const string ProofInvalid = "proof_invalid";
+
     /// <summary>There is no chain at the path.</summary>
     public const string NotALedger = "not_a_ledger";
 }

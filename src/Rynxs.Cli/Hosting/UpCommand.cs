@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using Rynxs.Cli.Client;
 using Rynxs.Cli.Terminal;
 using Rynxs.Server.Hosting;
+using Rynxs.Server.Transparency;
 
 namespace Rynxs.Cli.Hosting;
 
@@ -32,9 +33,14 @@ internal static class UpCommand
         {
             Description = "Also stops when standard input ends: a server that a program starts ends with it.",
         };
+        var origin = new Option<string?>("--ledger-origin") { Description = "Name of the log for its first key, such as example.com/rynxs; else a random one.", HelpName = "NAME" };
+        var interval = new Option<int>("--checkpoint-seconds") { Description = "How often agents' chains are anchored and a checkpoint is signed.", HelpName = "SECONDS", DefaultValueFactory = _ => 10 };
+        Option<string?> policy = Proofs.ProofArguments.Policy();
+        policy.Description = "File in the form of C2SP tlog-policy: the witnesses that are asked (those with a URL) and how many must cosign.";
+        var witnessToken = new Option<string?>("--witness-token") { Description = "File with the token that the witnesses want.", HelpName = "FILE" };
         var command = new Command("up", "Runs a server on this machine until it is interrupted. Logs are JSON lines on standard error, beside a few lines of text about start and stop.")
         {
-            listen, anonymous, drain, log, guarded,
+            listen, anonymous, drain, log, guarded, origin, interval, policy, witnessToken,
         };
         command.SetAction((parsed, cancellationToken) => RunAsync(
             new ServerOptions
@@ -44,6 +50,13 @@ internal static class UpCommand
                 DangerousAllowAnonymous = parsed.GetValue(anonymous),
                 DrainSeconds = parsed.GetValue(drain),
                 LogLevel = parsed.GetValue(log),
+                Transparency = new TransparencyOptions
+                {
+                    Origin = parsed.GetValue(origin),
+                    IntervalSeconds = parsed.GetValue(interval),
+                    WitnessPolicyPath = parsed.GetValue(policy),
+                    WitnessTokenPath = parsed.GetValue(witnessToken),
+                },
                 Progress = screen.Note,
             },
             parsed.GetValue(guarded),

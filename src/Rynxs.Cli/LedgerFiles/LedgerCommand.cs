@@ -1,17 +1,25 @@
 using System.CommandLine;
+using Rynxs.Cli.Proofs;
 using Rynxs.Cli.Replay;
 using Rynxs.Cli.Terminal;
 using Rynxs.Ledger.Verifier;
 
 namespace Rynxs.Cli.LedgerFiles;
 
-/// <summary><c>rynxs ledger verify|cat</c>: files, without a server.</summary>
+/// <summary><c>rynxs ledger …</c>: files, without a server.</summary>
 internal static class LedgerCommand
 {
     public static Command Create(Screen screen) =>
         new("ledger", "Verifies and shows ledgers on disk; needs no server and takes no lock.")
         {
-            Verify(screen),
+            VerifyCommand.Create(screen),
+            KeysCommand.Create(screen),
+            PublishCommand.Create(screen),
+            ProveCommand.Prove(screen),
+            ProveCommand.VerifyProof(screen),
+            ProveCommand.Consistency(screen),
+            ProveCommand.VerifyConsistency(screen),
+            RedactCommand.Create(screen),
             LedgerCat.Create(screen),
             TailCommand.Create(screen),
             InspectCommand.Create(screen),
@@ -23,11 +31,15 @@ internal static class LedgerCommand
 
     /// <summary>Verifies a path.</summary>
     /// <exception cref="CliException">Nothing is there, or it cannot be read.</exception>
-    public static LedgerVerification VerifyPath(string path, CancellationToken cancellationToken)
+    public static LedgerVerification VerifyPath(string path, CancellationToken cancellationToken) =>
+        VerifyPath(path, new VerificationOptions(), cancellationToken);
+
+    /// <inheritdoc cref="VerifyPath(string, CancellationToken)"/>
+    public static LedgerVerification VerifyPath(string path, VerificationOptions options, CancellationToken cancellationToken)
     {
         try
         {
-            return ChainVerifier.VerifyPath(path, cancellationToken);
+            return ChainVerifier.VerifyPath(path, options, cancellationToken);
         }
         catch (FileNotFoundException)
         {
@@ -47,17 +59,4 @@ internal static class LedgerCommand
     public static string PathOf(ParseResult parsed, (Argument<string?> Argument, Option<string?> Alias) path) =>
         parsed.GetValue(path.Argument) ?? parsed.GetValue(path.Alias)
         ?? throw new CliException("give the path of a log or a directory.", ExitCodes.Usage, "See: rynxs ledger --help");
-
-    private static Command Verify(Screen screen)
-    {
-        (Argument<string?> Argument, Option<string?> Alias) path = PathArgument();
-        var json = new Option<bool>("--json") { Description = "One JSON object." };
-        var command = new Command("verify", "Recomputes every hash. Exit code 2 and the first bad sequence, expected and actual, on damage.")
-        {
-            path.Argument, path.Alias, json,
-        };
-        command.SetAction((parsed, cancellationToken) =>
-            Task.FromResult(VerificationReport.Show(VerifyPath(PathOf(parsed, path), cancellationToken), parsed.GetValue(json), screen)));
-        return command;
-    }
 }

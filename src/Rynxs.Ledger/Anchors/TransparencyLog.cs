@@ -24,8 +24,8 @@ public sealed record TransparencyLogOptions
     /// <summary>Witnesses that are asked for cosignatures of the control chain's checkpoints.</summary>
     public IReadOnlyList<WitnessClient> Witnesses { get; init; } = [];
 
-    /// <summary>Says whether cosignatures by these key names are enough. Null: none are needed.</summary>
-    public Func<IReadOnlyCollection<string>, bool>? Quorum { get; init; }
+    /// <summary>Says whether these cosignatures, each verified, are enough. Null: none are needed.</summary>
+    public Func<IReadOnlyCollection<NoteSignature>, bool>? Quorum { get; init; }
 
     /// <summary>Clock.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
@@ -106,7 +106,7 @@ public sealed class TransparencyLog
         IReadOnlyList<WitnessReply> replies = await AskAsync(_control.Current, note, cancellationToken).ConfigureAwait(false);
         NoteSignature[] cosignatures = [.. replies.Select(reply => reply.Signature).OfType<NoteSignature>()];
         await _control.PublishAsync(note with { Signatures = [.. note.Signatures, .. cosignatures] }, cancellationToken).ConfigureAwait(false);
-        bool quorum = _options.Quorum is null || _options.Quorum([.. cosignatures.Select(signature => signature.Name)]);
+        bool quorum = _options.Quorum is null || _options.Quorum(cosignatures);
         return _status = new TransparencyStatus(_control.Published, now, replies, quorum, [.. _alarms.Values]);
     }
 

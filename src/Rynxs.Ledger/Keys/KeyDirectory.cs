@@ -131,23 +131,10 @@ public sealed class KeyDirectory : IDisposable
     private void Add(SigningKey key, DateTimeOffset now)
     {
         string file = string.Create(CultureInfo.InvariantCulture, $"key-{Keys.Count + 1:D4}.pem");
-        Write(Path.Combine(_directory, file), Encoding.ASCII.GetBytes(key.ToPrivatePem()));
+        LedgerFile.Replace(Path.Combine(_directory, file), Encoding.ASCII.GetBytes(key.ToPrivatePem()));
         _signing.Add(file, key);
         Keys = [.. Keys, new KeyRecord(key.PublicKey, now, null, file, true)];
-        Write(Path.Combine(_directory, ListName), KeyListJson.Write(Keys));
-    }
-
-    private static void Write(string path, ReadOnlySpan<byte> content)
-    {
-        string draft = path + ".draft";
-        using (SafeFileHandle file = LedgerFile.CreateEmpty(draft))
-        {
-            RandomAccess.Write(file, content, 0);
-            LinuxFile.SyncData(file);
-        }
-
-        File.Move(draft, path, overwrite: true);
-        LinuxFile.SyncDirectory(Path.GetDirectoryName(path) ?? "/");
+        LedgerFile.Replace(Path.Combine(_directory, ListName), KeyListJson.Write(Keys));
     }
 
     /// <summary>Overwrites and unlinks. The device may keep old blocks all the same.</summary>

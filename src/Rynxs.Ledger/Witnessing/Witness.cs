@@ -64,7 +64,7 @@ public sealed class Witness : IDisposable
         try
         {
             LedgerFile.CreateDirectory(options.Directory);
-            var witness = new Witness(options, LedgerLock.Take(options.Directory));
+            var witness = new Witness(options, LedgerLock.Take(options.Directory, takeOver: false));
             try
             {
                 foreach (WitnessedLog log in options.Logs)
@@ -186,7 +186,7 @@ public sealed class Witness : IDisposable
         var note = new SignedNote(request.Checkpoint.Text, [.. signatures, .. mine]);
         try
         {
-            Store(checkpoint.Origin, note);
+            LedgerFile.Replace(PathOf(checkpoint.Origin), note.ToBytes());
         }
         catch (Exception exception) when (AppendOnlyFile.IsStorageFailure(exception))
         {
@@ -222,20 +222,6 @@ public sealed class Witness : IDisposable
         {
             throw new LedgerCorruptException($"{path}, the last checkpoint of {log.Origin}, was changed: {exception.Message}", path, -1, null, null);
         }
-    }
-
-    private void Store(string origin, SignedNote note)
-    {
-        string path = PathOf(origin);
-        string draft = path + ".draft";
-        using (SafeFileHandle file = LedgerFile.CreateEmpty(draft))
-        {
-            RandomAccess.Write(file, note.ToBytes(), 0);
-            LinuxFile.SyncData(file);
-        }
-
-        File.Move(draft, path, overwrite: true);
-        LinuxFile.SyncDirectory(_options.Directory);
     }
 
     private string PathOf(string origin) => Path.Combine(_options.Directory, HashOf(origin) + ".checkpoint");

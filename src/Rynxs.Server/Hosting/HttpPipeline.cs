@@ -12,6 +12,7 @@ using Rynxs.Server.Logging;
 using Rynxs.Server.Metrics;
 using Rynxs.Server.Problems;
 using Rynxs.Server.State;
+using Rynxs.Server.Transparency;
 
 namespace Rynxs.Server.Hosting;
 
@@ -62,6 +63,7 @@ internal static class HttpPipeline
         application.MapExecution(parts.Executor, parts.Executions, options.ConstitutionalHash);
         application.MapAgents(parts.Agents, parts.Store);
         new AgentLogEndpoints(parts.Store, parts.Chains, state, parts.Workspaces, application.Lifetime.ApplicationStopping).Map(application);
+        application.MapTransparency(parts.Publisher, state.LedgerDirectory);
         application.MapApprovals(parts.Store, options.TimeProvider);
         application.MapResourceApi(parts.Store, context => context.Principal());
         var doctor = new DoctorChecks(state, parts.Images, parts.Runtime, parts.Store);

@@ -28,6 +28,9 @@ public sealed record ServerOptions
     /// <summary>Sandboxes of the execute API at once over all agents, 1 to 4096. Null: four per CPU.</summary>
     public int? MaxConcurrentExecutions { get; init; }
 
+    /// <summary>Signed checkpoints of the ledger and their witnesses.</summary>
+    public Transparency.TransparencyOptions Transparency { get; init; } = new();
+
     /// <summary>Where the JSON log lines go. Null: standard error.</summary>
     public TextWriter? LogWriter { get; init; }
 
@@ -103,6 +106,7 @@ public sealed record ServerOptions
             problems.Add("--constitutional-hash: 1 to 128 lowercase hexadecimal digits.");
         }
 
+        problems.AddRange(Transparency.Validate());
         return problems;
     }
 

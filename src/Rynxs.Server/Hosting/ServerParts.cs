@@ -2,6 +2,7 @@ using System.Diagnostics.Metrics;
 using Rynxs.Agents.Lifecycle;
 using Rynxs.Agents.Tasks;
 using Rynxs.Ledger;
+using Rynxs.Ledger.Anchors;
 using Rynxs.Ledger.Files;
 using Rynxs.Operator.Agents;
 using Rynxs.Resources.Client;
@@ -17,6 +18,7 @@ using Rynxs.Server.Health;
 using Rynxs.Server.Metrics;
 using Rynxs.Server.Secrets;
 using Rynxs.Server.State;
+using Rynxs.Server.Transparency;
 
 namespace Rynxs.Server.Hosting;
 
@@ -40,6 +42,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
 
     public required ServerMetrics Metrics { get; init; }
     public ILedgerChain Control { get; private set; } = null!; // Set by OpenAsync before anyone sees the instance.
+    public CheckpointPublisher Publisher { get; private set; } = null!; // As above.
     public ResourceStore Store { get; private set; } = null!; // As above.
     public ImageStore Images { get; private set; } = null!; // As above.
     public ISandboxRuntime Runtime { get; private set; } = null!; // As above.
@@ -104,8 +107,12 @@ internal sealed partial class ServerParts : IAsyncDisposable
         FileLedger files = await FileLedger.OpenAsync(
             new FileLedgerOptions { Directory = _state.LedgerDirectory, TimeProvider = _options.TimeProvider }, cancellationToken);
         _opened.Push(files);
-        ILedger ledger = _options.LedgerDecorator?.Invoke(files) ?? files;
+        var ledger = new AnchoredLedger(_options.LedgerDecorator?.Invoke(files) ?? files);
         Control = await ledger.OpenAsync(ChainId.Control, new ChainOptions(), cancellationToken);
+        Publisher = await CheckpointPublisher.OpenAsync(
+            ledger, Control, _state.LedgerDirectory, _state.LedgerKeysDirectory, _options.Transparency, _options.TimeProvider,
+            loggers.CreateLogger<CheckpointPublisher>(), cancellationToken);
+        _opened.Push(Publisher);
         Denied = new DeniedRequestLog(Control, _options.TimeProvider, loggers.CreateLogger<DeniedRequestLog>());
 
         Report("Opening the objects");
@@ -210,6 +217,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
         _background.Start("agent-controller", agents.RunAsync);
         _background.Start("task-controller", tasks.RunAsync);
         _background.Start("denied-requests", Denied.RunAsync);
+        _background.Start("checkpoint-publisher", Publisher.RunAsync);
     }
 
     private static string ImagesDirectory(ServerOptions options)

@@ -36,7 +36,7 @@ internal sealed class PublishedLedger : IAsyncDisposable
     public PinnedKey Key => PinnedKey.Parse(Keys.Keys[^1].PublicKey.ToString());
 
     public static async Task<PublishedLedger> OpenAsync(
-        string path, string keys, TimeProvider? time = null, IReadOnlyList<WitnessClient>? witnesses = null, Func<IReadOnlyCollection<string>, bool>? quorum = null)
+        string path, string keys, TimeProvider? time = null, IReadOnlyList<WitnessClient>? witnesses = null, Func<IReadOnlyCollection<NoteSignature>, bool>? quorum = null)
     {
         TimeProvider clock = time ?? new ManualTime();
         KeyDirectory directory = KeyDirectory.Exists(keys) ? KeyDirectory.Open(keys) : KeyDirectory.Create(keys, Origin, NoteSignatureType.Ed25519, clock);
