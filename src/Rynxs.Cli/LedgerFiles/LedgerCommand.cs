@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Rynxs.Cli.Export;
 using Rynxs.Cli.Replay;
 using Rynxs.Cli.Terminal;
 using Rynxs.Ledger.Verifier;
@@ -19,6 +20,7 @@ internal static class LedgerCommand
             CheckpointCommand.Create(screen),
             PointersCommand.Create(screen),
             AuditReportCommand.Create(screen),
+            ExportCommand.Create(screen),
         };
 
     /// <summary>Verifies a path.</summary>
