@@ -8,6 +8,7 @@ using Rynxs.Cli.Client;
 using Rynxs.Cli.Completion;
 using Rynxs.Cli.Demo;
 using Rynxs.Cli.Diagnostics;
+using Rynxs.Cli.Forensics;
 using Rynxs.Cli.Hosting;
 using Rynxs.Cli.LedgerFiles;
 using Rynxs.Cli.Objects;
@@ -50,6 +51,7 @@ internal static class CommandLine
             LedgerCommand.Create(screen),
             ReplayCommand.Create(screen),
             WitnessCommand.Create(screen),
+            ForensicsCommand.Create(screen),
             DoctorCommand.Create(screen),
             TokenCommand.Create(screen),
             VersionCommand.Create(screen),

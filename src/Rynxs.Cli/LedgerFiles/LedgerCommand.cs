@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Rynxs.Cli.Proofs;
+using Rynxs.Cli.Export;
 using Rynxs.Cli.Replay;
 using Rynxs.Cli.Terminal;
 using Rynxs.Ledger.Verifier;
@@ -27,6 +28,7 @@ internal static class LedgerCommand
             CheckpointCommand.Create(screen),
             PointersCommand.Create(screen),
             AuditReportCommand.Create(screen),
+            ExportCommand.Create(screen),
         };
 
     /// <summary>Verifies a path.</summary>
