@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Rynxs.Ledger.Chains;
 using Rynxs.Ledger.Files;
 
 namespace Rynxs.Ledger.Export;

@@ -16,7 +16,7 @@ internal sealed class ChainAnalysis
     private DateTimeOffset? _from;
     private DateTimeOffset? _to;
     private long _records;
-    private string _lastHash = Files.ChainPosition.Genesis;
+    private string _lastHash = Chains.ChainPosition.Genesis;
 
     public ChainAnalysis(string chain, ForensicOptions options, FindingSink sink)
     {
