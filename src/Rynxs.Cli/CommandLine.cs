@@ -4,6 +4,7 @@ using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
 using Rynxs.Cli.Approvals;
 using Rynxs.Cli.Audit;
+using Rynxs.Cli.Benchmarks;
 using Rynxs.Cli.Client;
 using Rynxs.Cli.Completion;
 using Rynxs.Cli.Demo;
@@ -52,6 +53,7 @@ internal static class CommandLine
             ReplayCommand.Create(screen),
             WitnessCommand.Create(screen),
             ForensicsCommand.Create(screen),
+            BenchCommand.Create(screen),
             DoctorCommand.Create(screen),
             TokenCommand.Create(screen),
             VersionCommand.Create(screen),
