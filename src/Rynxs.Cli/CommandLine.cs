@@ -4,18 +4,23 @@ using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
 using Rynxs.Cli.Approvals;
 using Rynxs.Cli.Audit;
+using Rynxs.Cli.Benchmarks;
 using Rynxs.Cli.Client;
 using Rynxs.Cli.Completion;
 using Rynxs.Cli.Contexts;
 using Rynxs.Cli.Demo;
 using Rynxs.Cli.Diagnostics;
+using Rynxs.Cli.Forensics;
 using Rynxs.Cli.Hosting;
 using Rynxs.Cli.LedgerFiles;
 using Rynxs.Cli.Objects;
+using Rynxs.Cli.Proofs;
+using Rynxs.Cli.Replay;
 using Rynxs.Cli.SandboxCode;
 using Rynxs.Cli.Tasks;
 using Rynxs.Cli.Terminal;
 using Rynxs.Cli.Tokens;
+using Rynxs.Ledger;
 
 namespace Rynxs.Cli;
 
@@ -52,6 +57,10 @@ internal static class CommandLine
             DecisionCommand.Create(screen, approve: false),
             AuditCommand.Create(screen),
             LedgerCommand.Create(screen),
+            ReplayCommand.Create(screen),
+            WitnessCommand.Create(screen),
+            ForensicsCommand.Create(screen),
+            BenchCommand.Create(screen),
             DoctorCommand.Create(screen),
             TokenCommand.Create(screen),
             VersionCommand.Create(screen),
@@ -110,6 +119,11 @@ internal static class CommandLine
         {
             screen.Failure(exception.Message, [.. exception.Details.Select(detail => "- " + detail), .. Hints(exception)]);
             return failure;
+        }
+        catch (LedgerCorruptException exception)
+        {
+            screen.Failure(exception.Message, exception.Expected is null && exception.Actual is null ? [] : [$"expected  {exception.Expected ?? "-"}", $"actual    {exception.Actual ?? "-"}"]);
+            return ExitCodes.VerificationFailed;
         }
         catch (OperationCanceledException)
         {

@@ -28,9 +28,11 @@ internal ref struct CanonicalScanner
     private int _depth;
 
     /// <summary>Begins at the start of a text, which must be UTF-8.</summary>
-    public CanonicalScanner(ReadOnlySpan<byte> text)
+    /// <param name="text">The text.</param>
+    /// <param name="isUtf8">True when the caller has checked that already.</param>
+    public CanonicalScanner(ReadOnlySpan<byte> text, bool isUtf8 = false)
     {
-        if (!Utf8.IsValid(text))
+        if (!isUtf8 && !Utf8.IsValid(text))
         {
             throw new LineDefectException(FailureCodes.InvalidUtf8, "The line is not valid UTF-8.");
         }

@@ -4,6 +4,7 @@ using Rynxs.Server.Doctor;
 using Rynxs.Server.Execution;
 using Rynxs.Server.Health;
 using Rynxs.Server.Identity;
+using Rynxs.Server.Transparency;
 
 namespace Rynxs.Server;
 
@@ -26,6 +27,7 @@ namespace Rynxs.Server;
 [JsonSerializable(typeof(AgentLogLine))]
 [JsonSerializable(typeof(DecisionBody))]
 [JsonSerializable(typeof(DoctorReport))]
+[JsonSerializable(typeof(LedgerLogStatus))]
 [JsonSerializable(typeof(System.Text.Json.Nodes.JsonObject))]
 [JsonSerializable(typeof(IReadOnlyDictionary<string, string>))]
 internal sealed partial class ServerJson : JsonSerializerContext;

@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using Rynxs.Cli.Client;
 using Rynxs.Cli.Terminal;
 using Rynxs.Server.Hosting;
+using Rynxs.Server.Transparency;
 
 namespace Rynxs.Cli.Hosting;
 
@@ -53,9 +54,24 @@ internal static class UpCommand
         {
             Description = "Also stops when standard input ends: a server that a program starts ends with it.",
         };
+        var origin = new Option<string?>("--ledger-origin") { Description = "Name of the log for its first key, such as example.com/rynxs; else a random one.", HelpName = "NAME" };
+        var interval = new Option<int>("--checkpoint-seconds") { Description = "How often agents' chains are anchored and a checkpoint is signed.", HelpName = "SECONDS", DefaultValueFactory = _ => 10 };
+        Option<string?> policy = Proofs.ProofArguments.Policy();
+        policy.Description = "File in the form of C2SP tlog-policy: the witnesses that are asked (those with a URL) and how many must cosign.";
+        var witnessToken = new Option<string?>("--witness-token") { Description = "File with the token that the witnesses want.", HelpName = "FILE" };
+        var export = new Option<string[]>("--export")
+        {
+            Description = "Ships every record of the ledger to this destination (see docs/operations/siem.md). May be repeated.", HelpName = "URL", DefaultValueFactory = _ => [],
+        };
+        var exportToken = new Option<string?>("--export-token-file") { Description = "File with the bearer token for HTTP destinations of --export.", HelpName = "FILE" };
+        var exportCa = new Option<string?>("--export-ca") { Description = "PEM file with the certificates that TLS destinations of --export must chain to.", HelpName = "FILE" };
+        var record = new Option<bool>("--record-sessions")
+        {
+            Description = "Keeps the output of programs in sandboxes as recordings, linked from the audit chain by hash. Output may hold secrets.",
+        };
         var command = new Command("up", "Runs a server on this machine until it is interrupted. Logs are JSON lines on standard error, beside a few lines of text about start and stop.")
         {
-            listen, listenTls, tlsNames, api, anonymous, rate, drain, log, guarded,
+            listen, listenTls, tlsNames, api, anonymous, rate, drain, log, guarded, origin, interval, policy, witnessToken, export, exportToken, exportCa, record,
         };
         oidc.AddTo(command);
         command.SetAction((parsed, cancellationToken) => RunAsync(
@@ -71,6 +87,17 @@ internal static class UpCommand
                 DangerousAllowAnonymous = parsed.GetValue(anonymous),
                 DrainSeconds = parsed.GetValue(drain),
                 LogLevel = parsed.GetValue(log),
+                Transparency = new TransparencyOptions
+                {
+                    Origin = parsed.GetValue(origin),
+                    IntervalSeconds = parsed.GetValue(interval),
+                    WitnessPolicyPath = parsed.GetValue(policy),
+                    WitnessTokenPath = parsed.GetValue(witnessToken),
+                },
+                Exports = parsed.GetValue(export) ?? [],
+                ExportTokenFile = parsed.GetValue(exportToken),
+                ExportCaFile = parsed.GetValue(exportCa),
+                RecordSessions = parsed.GetValue(record),
                 Progress = screen.Note,
             },
             parsed.GetValue(guarded),

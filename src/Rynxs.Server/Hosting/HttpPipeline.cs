@@ -13,6 +13,7 @@ using Rynxs.Server.Metrics;
 using Rynxs.Server.Problems;
 using Rynxs.Server.State;
 using Rynxs.Server.Tls;
+using Rynxs.Server.Transparency;
 
 namespace Rynxs.Server.Hosting;
 
@@ -73,6 +74,7 @@ internal static class HttpPipeline
         application.MapExecution(parts.Executor, parts.Executions, options.ConstitutionalHash);
         application.MapAgents(parts.Agents, parts.Store);
         new AgentLogEndpoints(parts.Store, parts.Chains, state, parts.Workspaces, application.Lifetime.ApplicationStopping).Map(application);
+        application.MapTransparency(parts.Publisher, state.LedgerDirectory);
         application.MapApprovals(parts.Store, options.TimeProvider);
         identity.Map(application);
         application.MapResourceApi(parts.Store, context => context.Principal(), new ResourceApiOptions { OtherResources = IdentityParts.Discovered })

@@ -4,7 +4,9 @@ using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http.Features;
 using Rynxs.Ledger;
+using Rynxs.Ledger.Anchors;
 using Rynxs.Ledger.Files;
+using Rynxs.Ledger.Keys;
 using Rynxs.ResourceServer.Storage;
 using Rynxs.Server.Identity;
 using Rynxs.Server.Metrics;
@@ -209,6 +211,8 @@ public sealed class RynxsServer : IAsyncDisposable
         LedgerCorruptException corrupt => new(
             StartFailure.StateCorrupt,
             $"The ledger does not verify: {corrupt.Message} ({corrupt.File}, seq {corrupt.Seq}). Run 'rynxs ledger verify' and keep a copy of the state directory.", corrupt),
+        ChainRolledBackException rolledBack => new(StartFailure.StateCorrupt, $"Audit evidence was altered: {rolledBack.Message} Keep a copy of the state directory.", rolledBack),
+        KeyDirectoryException keys => new(StartFailure.StateUnavailable, keys.Message, keys),
         LedgerUnavailableException unavailable => new(StartFailure.StateUnavailable, $"The ledger cannot be opened: {unavailable.Message}", unavailable),
         ResourceStoreOpenException store => new(
             store.Error switch

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using Rynxs.Ledger;
 using Rynxs.Server.Identity;
+using Rynxs.Ledger.Export;
 
 namespace Rynxs.Server.Hosting;
 
@@ -49,6 +50,9 @@ public sealed record ServerOptions
     /// <summary>Sandboxes of the execute API at once over all agents, 1 to 4096. Null: four per CPU.</summary>
     public int? MaxConcurrentExecutions { get; init; }
 
+    /// <summary>Signed checkpoints of the ledger and their witnesses.</summary>
+    public Transparency.TransparencyOptions Transparency { get; init; } = new();
+
     /// <summary>Where the JSON log lines go. Null: standard error.</summary>
     public TextWriter? LogWriter { get; init; }
 
@@ -57,6 +61,18 @@ public sealed record ServerOptions
 
     /// <summary>Told what start-up is doing (<c>"Opening the ledger"</c>), for a person. Null when nobody watches.</summary>
     public Action<string>? Progress { get; init; }
+
+    /// <summary>Where every record of the ledger is shipped to (docs/operations/siem.md); at most 8. Default: nowhere.</summary>
+    public IReadOnlyList<string> Exports { get; init; } = [];
+
+    /// <summary>File with the bearer token for HTTP destinations of <see cref="Exports"/>; null for none.</summary>
+    public string? ExportTokenFile { get; init; }
+
+    /// <summary>PEM file with the certificates that TLS destinations must chain to; null: the system's.</summary>
+    public string? ExportCaFile { get; init; }
+
+    /// <summary>Keeps the output of sandboxes as recordings, linked from the audit chain by hash. Default false: output may hold secrets.</summary>
+    public bool RecordSessions { get; init; }
 
     /// <summary>Clock of everything in this process.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
@@ -146,11 +162,33 @@ public sealed record ServerOptions
             problems.Add(string.Create(CultureInfo.InvariantCulture, $"--max-executions: {MaxConcurrentExecutions} is not within 1 to 4096."));
         }
 
+        if (Exports.Count > 8)
+        {
+            problems.Add("--export: at most 8 destinations.");
+        }
+
+        foreach (string export in Exports)
+        {
+            if (!ExportDestination.TryParse(export, out _, out string? problem))
+            {
+                problems.Add("--export: " + problem);
+            }
+        }
+
+        foreach ((string option, string? file) in ((string, string?)[])[("--export-token-file", ExportTokenFile), ("--export-ca", ExportCaFile)])
+        {
+            if (file is not null && !File.Exists(file))
+            {
+                problems.Add($"{option}: '{file}' does not exist.");
+            }
+        }
+
         if (ConstitutionalHash.Length is < 1 or > 128 || !ConstitutionalHash.All(char.IsAsciiHexDigitLower))
         {
             problems.Add("--constitutional-hash: 1 to 128 lowercase hexadecimal digits.");
         }
 
+        problems.AddRange(Transparency.Validate());
         return problems;
     }
 

@@ -3,6 +3,8 @@ using System.Text.Json.Nodes;
 using Rynxs.Agents.Lifecycle;
 using Rynxs.Agents.Tasks;
 using Rynxs.Ledger;
+using Rynxs.Ledger.Anchors;
+using Rynxs.Ledger.Export;
 using Rynxs.Ledger.Files;
 using Rynxs.Operator.Agents;
 using Rynxs.Resources.Client;
@@ -15,11 +17,13 @@ using Rynxs.Sandbox.Images;
 using Rynxs.Server.Agents;
 using Rynxs.Server.Audit;
 using Rynxs.Server.Execution;
+using Rynxs.Server.Export;
 using Rynxs.Server.Health;
 using Rynxs.Server.Identity;
 using Rynxs.Server.Metrics;
 using Rynxs.Server.Secrets;
 using Rynxs.Server.State;
+using Rynxs.Server.Transparency;
 
 namespace Rynxs.Server.Hosting;
 
@@ -43,6 +47,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
 
     public required ServerMetrics Metrics { get; init; }
     public ILedgerChain Control { get; private set; } = null!; // Set by OpenAsync before anyone sees the instance.
+    public CheckpointPublisher Publisher { get; private set; } = null!; // As above.
     public ResourceStore Store { get; private set; } = null!; // As above.
     public ImageStore Images { get; private set; } = null!; // As above.
     public ISandboxRuntime Runtime { get; private set; } = null!; // As above.
@@ -107,8 +112,12 @@ internal sealed partial class ServerParts : IAsyncDisposable
         FileLedger files = await FileLedger.OpenAsync(
             new FileLedgerOptions { Directory = _state.LedgerDirectory, TimeProvider = _options.TimeProvider }, cancellationToken);
         _opened.Push(files);
-        ILedger ledger = _options.LedgerDecorator?.Invoke(files) ?? files;
+        var ledger = new AnchoredLedger(_options.LedgerDecorator?.Invoke(files) ?? files);
         Control = await ledger.OpenAsync(ChainId.Control, new ChainOptions(), cancellationToken);
+        Publisher = await CheckpointPublisher.OpenAsync(
+            ledger, Control, _state.LedgerDirectory, _state.LedgerKeysDirectory, _options.Transparency, _options.TimeProvider,
+            loggers.CreateLogger<CheckpointPublisher>(), cancellationToken);
+        _opened.Push(Publisher);
         Denied = new DeniedRequestLog(Control, _options.TimeProvider, loggers.CreateLogger<DeniedRequestLog>());
 
         Report("Opening the objects");
@@ -135,7 +144,46 @@ internal sealed partial class ServerParts : IAsyncDisposable
         OpenAgents(ledger, meters, loggers);
         Health = new ServerHealth(_state, Control, Store, Runtime, _options.TimeProvider);
         Metrics.Observe(() => Gate.Queued, () => Agents.List().Count, () => Control.Head.Seq);
+        OpenExports(meters, loggers);
         StartLoops(loggers);
+    }
+
+    private LedgerExports? _exports;
+
+    private void OpenExports(IMeterFactory meters, ILoggerFactory loggers)
+    {
+        if (_options.Exports.Count == 0)
+        {
+            return;
+        }
+
+        List<ExportDestination> destinations = [];
+        foreach (string text in _options.Exports)
+        {
+            if (ExportDestination.TryParse(text, out ExportDestination? destination, out _))
+            {
+                destinations.Add(destination); // The others were refused with the options.
+            }
+        }
+
+        try
+        {
+            _exports = LedgerExports.Open(
+                destinations,
+                _state.Path,
+                new ExportTargetOptions
+                {
+                    Version = RynxsServer.Version,
+                    BearerToken = _options.ExportTokenFile is { } file ? File.ReadAllText(file).Trim() : null,
+                    CaFile = _options.ExportCaFile,
+                },
+                _options.TimeProvider, meters, loggers.CreateLogger<LedgerExports>());
+            _opened.Push(_exports);
+        }
+        catch (ExportException exception)
+        {
+            throw new ServerStartException(StartFailure.StateCorrupt, $"--export: {exception.Message}", exception);
+        }
     }
 
     private ExecutionGate Gate { get; set; } = null!; // As above.
@@ -223,6 +271,11 @@ internal sealed partial class ServerParts : IAsyncDisposable
         _background.Start("agent-controller", agents.RunAsync);
         _background.Start("task-controller", tasks.RunAsync);
         _background.Start("denied-requests", Denied.RunAsync);
+        _background.Start("checkpoint-publisher", Publisher.RunAsync);
+        if (_exports is not null)
+        {
+            _background.Start("ledger-exports", _exports.RunAsync);
+        }
     }
 
     /// <summary>A service account as it is now; one that is being deleted is gone.</summary>

@@ -32,6 +32,7 @@ internal sealed class StateDirectory : IDisposable
     public string AgentsDirectory => System.IO.Path.Combine(Path, "agents");
     public string SecretsDirectory => System.IO.Path.Combine(Path, "secrets");
     public string ExecutionsDirectory => System.IO.Path.Combine(Path, "executions");
+    public string LedgerKeysDirectory => System.IO.Path.Combine(Path, "keys", "ledger");
     public string ObjectsPath => System.IO.Path.Combine(Path, "objects.db");
     public string TokensPath => System.IO.Path.Combine(Path, "tokens.json");
     public string KubeconfigPath => System.IO.Path.Combine(Path, "kubeconfig");
