@@ -245,6 +245,8 @@ unzip_file() {
     echo 'neither unzip nor python3 is here' >&2
     return 1
   fi
+}
+
 provide_s3_server() {
   local program absent=''
   for program in ceph-mon ceph-osd radosgw ceph monmaptool; do

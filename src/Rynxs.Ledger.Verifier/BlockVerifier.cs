@@ -51,16 +51,8 @@ internal sealed class BlockVerifier(bool wantsHashes, bool wantsAnchors, bool wa
 {
     public BlockResult Verify(Block block)
     {
-        byte[] scratch = ArrayPool<byte>.Shared.Rent(RecordLine.MaxBytes + 64);
         var hashes = new ArrayBufferWriter<byte>(wantsHashes ? BlockReader.BlockBytes / 8 : 1);
-        try
-        {
-            return Verify(block, scratch, hashes);
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(scratch);
-        }
+        return Verify(block, hashes);
     }
 
     /// <summary>What is wrong with a sequence that is not the expected one.</summary>
@@ -72,7 +64,7 @@ internal sealed class BlockVerifier(bool wantsHashes, bool wantsAnchors, bool wa
     public static BlockDefect WrongPrevHash(int line, string expected, string actual) => new(
         line, FailureCodes.PrevHashMismatch, "prev_hash is not the hash of the record before.", expected, actual);
 
-    private BlockResult Verify(Block block, byte[] scratch, ArrayBufferWriter<byte> hashes)
+    private BlockResult Verify(Block block, ArrayBufferWriter<byte> hashes)
     {
         Span<byte> computed = stackalloc byte[64];
         ReadOnlySpan<byte> lines = block.Buffer.AsSpan(0, block.Length);
@@ -91,7 +83,7 @@ internal sealed class BlockVerifier(bool wantsHashes, bool wantsAnchors, bool wa
             try
             {
                 RecordLine record = RecordLine.Read(rest[..newline], utf8);
-                record.ComputeHash(scratch, computed);
+                record.ComputeHash(computed);
                 if (records == 0)
                 {
                     first = (record.Seq, Text(record.PrevHash));
@@ -141,7 +133,7 @@ internal sealed class BlockVerifier(bool wantsHashes, bool wantsAnchors, bool wa
     }
 
     private static BlockDefect? Check(
-        RecordLine record, int line, long lastSeq, ReadOnlySpan<byte> lastHash, ReadOnlySpan<byte> computed)
+        in RecordLine record, int line, long lastSeq, ReadOnlySpan<byte> lastHash, ReadOnlySpan<byte> computed)
     {
         if (line > 0 && record.Seq != lastSeq + 1)
         {

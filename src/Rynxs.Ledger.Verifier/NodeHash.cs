@@ -19,22 +19,10 @@ internal struct NodeHash
     }
 
     /// <summary>Leaf of an entry of 32 bytes, the <c>event_hash</c> of a record.</summary>
-    public static void Leaf(ReadOnlySpan<byte> eventHash, Span<byte> into)
-    {
-        Span<byte> input = stackalloc byte[1 + Length];
-        input[0] = 0;
-        eventHash.CopyTo(input[1..]);
-        SHA256.HashData(input, into);
-    }
+    public static void Leaf(ReadOnlySpan<byte> eventHash, Span<byte> into) => RecordHash.Of([0], eventHash, into);
 
     /// <summary>Parent of 64 bytes that hold two hashes.</summary>
-    public static void Parent(ReadOnlySpan<byte> both, Span<byte> into)
-    {
-        Span<byte> input = stackalloc byte[1 + (2 * Length)];
-        input[0] = 1;
-        both.CopyTo(input[1..]);
-        SHA256.HashData(input, into);
-    }
+    public static void Parent(ReadOnlySpan<byte> both, Span<byte> into) => RecordHash.Of([1], both, into);
 
     public static NodeHash Parent(in NodeHash left, in NodeHash right)
     {

@@ -43,13 +43,12 @@ public static class ProofVerifier
     public static VerifiedProof VerifyRecord(ReadOnlySpan<byte> proof, ReadOnlySpan<byte> record, IReadOnlyList<PinnedKey> keys, TrustPolicy? policy)
     {
         record = record.EndsWith("\n"u8) ? record[..^1] : record;
-        byte[] scratch = new byte[record.Length + 128];
         Span<byte> hex = stackalloc byte[64];
         long seq;
         try
         {
             RecordLine line = RecordLine.Read(record);
-            line.ComputeHash(scratch, hex);
+            line.ComputeHash(hex);
             if (!line.EventHash.SequenceEqual(hex))
             {
                 throw new ProofException(FailureCodes.EventHashMismatch, "The content of the record does not have the hash that it states.");

@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Buffers.Text;
-using System.Security.Cryptography;
 using System.Text;
 
 namespace Rynxs.Ledger.Verifier;
@@ -97,14 +96,10 @@ internal readonly ref struct RecordLine
     }
 
     /// <summary>Hash of the content as it is, in lowercase hexadecimal, into 64 bytes.</summary>
-    /// <param name="scratch">At least 64 bytes more than the content: one call over one span is the cheapest hash for small records.</param>
-    /// <param name="hex">Receives the 64 digits.</param>
-    public void ComputeHash(Span<byte> scratch, Span<byte> hex)
+    public void ComputeHash(Span<byte> hex)
     {
         Span<byte> digest = stackalloc byte[32];
-        PrevHash.CopyTo(scratch);
-        Content.CopyTo(scratch[PrevHash.Length..]);
-        SHA256.HashData(scratch[..(PrevHash.Length + Content.Length)], digest);
+        RecordHash.Of(PrevHash, Content, digest);
         Convert.TryToHexStringLower(digest, hex, out _);
     }
 

@@ -141,7 +141,8 @@ public sealed class SignedCheckpoint
         string[] parts = line.Split(' ');
         byte[] bytes = parts.Length == 3 ? new byte[((parts[2].Length / 4) + 1) * 3] : [];
         if (parts.Length != 3 || parts[0] != "\u2014" || parts[1].Length == 0
-            || !Convert.TryFromBase64String(parts[2], bytes, out int length) || length <= 4)
+            || !Convert.TryFromBase64String(parts[2], bytes, out int length) || length <= 4
+            || Convert.ToBase64String(bytes, 0, length) != parts[2])
         {
             throw new FormatException("A signature line is not '— NAME BASE64'.");
         }
