@@ -12,6 +12,7 @@ using Rynxs.Cli.Forensics;
 using Rynxs.Cli.Hosting;
 using Rynxs.Cli.LedgerFiles;
 using Rynxs.Cli.Objects;
+using Rynxs.Cli.Recording;
 using Rynxs.Cli.Replay;
 using Rynxs.Cli.SandboxCode;
 using Rynxs.Cli.Tasks;
@@ -50,6 +51,7 @@ internal static class CommandLine
             LedgerCommand.Create(screen),
             ReplayCommand.Create(screen),
             ForensicsCommand.Create(screen),
+            RecordingCommand.Create(screen),
             DoctorCommand.Create(screen),
             TokenCommand.Create(screen),
             VersionCommand.Create(screen),
