@@ -20,6 +20,10 @@ try
     Console.WriteLine("## Verify");
     Console.WriteLine();
     await VerifyBench.RunAsync(directory);
+    Console.WriteLine();
+    Console.WriteLine("## Replay");
+    Console.WriteLine();
+    await ReplayBench.RunAsync(directory);
 }
 finally
 {
