@@ -1,8 +1,10 @@
+using System.Runtime.Versioning;
 using System.Text.Json;
 
 namespace Rynxs.EndToEndTests;
 
 /// <summary>Replay, the original's ledger commands, forensics and export as a person runs them: over log files, without a server.</summary>
+[SupportedOSPlatform("linux")]
 public sealed class TimeTravelTests : IDisposable
 {
     private static readonly string Demo = Path.Combine(AppContext.BaseDirectory, "TestData", "demo-log-v1.jsonl");
@@ -66,7 +68,7 @@ public sealed class TimeTravelTests : IDisposable
         JsonElement made = await JsonAsync(0, "ledger", "checkpoint", "create", Demo, "--out", _directory, "--key", key, "--generate-key", "--json");
         string file = made.GetProperty("checkpoint_path").GetString() ?? "";
         Path.GetFileName(file).ShouldBe("cp_6_adeec4ee.json");
-        File.GetUnixFileMode(key).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        new FileInfo(key).UnixFileMode.ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite);
 
         JsonElement full = await JsonAsync(0, "ledger", "checkpoint", "verify", file, "--log", Demo, "--key", key + ".pub", "--full", "--json");
         full.GetProperty("event_hash_valid").GetBoolean().ShouldBeTrue();

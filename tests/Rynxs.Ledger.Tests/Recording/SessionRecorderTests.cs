@@ -30,7 +30,7 @@ public sealed class SessionRecorderTests : IDisposable
         (link.Sha256, link.Bytes).ShouldBe(SessionRecording.Fingerprint(FilePath));
         link.CutBytes.ShouldBeNull();
         Text().ShouldBe("hello \u001b[1mworld\noops\n");
-        File.GetUnixFileMode(FilePath).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        new FileInfo(FilePath).UnixFileMode.ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite);
     }
 
     [Fact]

@@ -14,6 +14,8 @@ namespace Rynxs.Ledger.Tests.Replay;
 /// </summary>
 public sealed class ReaderFuzzTests
 {
+    private static readonly byte[] Telling = "\"\\{}[],:0123456789.-eEtfn \n"u8.ToArray();
+
     private static readonly int Inputs = Soak.Enabled ? 10_000_000 : 20_000;
 
     private static CancellationToken Stop => TestContext.Current.CancellationToken;
@@ -122,7 +124,7 @@ public sealed class ReaderFuzzTests
                     bytes[at] = (byte)random.Next(256);
                     break;
                 case 1:
-                    bytes[at] = (byte)"\"\\{}[],:0123456789.-eEtfn \n"[random.Next(28)];
+                    bytes[at] = Telling[random.Next(Telling.Length)];
                     break;
                 case 2:
                     bytes.RemoveRange(at, Math.Min(random.Next(1, 20), bytes.Count - at));
