@@ -25,6 +25,9 @@ try
     Console.WriteLine("## Stores");
     Console.WriteLine();
     await LedgerBenchmark.RunAsync(new LedgerBenchmarkOptions { Directory = directory }, Console.Out, CancellationToken.None);
+    Console.WriteLine("## Replay");
+    Console.WriteLine();
+    await ReplayBench.RunAsync(directory);
 }
 finally
 {

@@ -15,6 +15,7 @@ using Rynxs.Cli.Hosting;
 using Rynxs.Cli.LedgerFiles;
 using Rynxs.Cli.Objects;
 using Rynxs.Cli.Proofs;
+using Rynxs.Cli.Recording;
 using Rynxs.Cli.Replay;
 using Rynxs.Cli.SandboxCode;
 using Rynxs.Cli.Tasks;
@@ -61,6 +62,7 @@ internal static class CommandLine
             WitnessCommand.Create(screen),
             ForensicsCommand.Create(screen),
             BenchCommand.Create(screen),
+            RecordingCommand.Create(screen),
             DoctorCommand.Create(screen),
             TokenCommand.Create(screen),
             VersionCommand.Create(screen),

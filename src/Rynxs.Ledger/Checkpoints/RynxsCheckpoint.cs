@@ -134,30 +134,37 @@ public sealed record RynxsCheckpoint
 
         using (document)
         {
-            JsonElement root = document.RootElement;
-            if (root.ValueKind != JsonValueKind.Object)
+            try
             {
-                throw new FormatException("The checkpoint is not a JSON object.");
+                return Read(document.RootElement);
             }
-
-            long version = Number(root, "version");
-            if (version != 1)
+            catch (InvalidOperationException)
             {
-                throw new FormatException($"version: {version} is not 1, the only version that is known.");
+                // The tokeniser looks at a text's bytes only when they are asked for.
+                throw new FormatException("The checkpoint has a text that is not UTF-8.");
             }
-
-            return new RynxsCheckpoint
-            {
-                EventIndex = Number(root, "event_index"),
-                EventHash = Hex(root, "event_hash", 64),
-                StateHash = Hex(root, "state_hash", 64),
-                StateBytes = Base64(root, "state_bytes"),
-                CreatedAtLogical = Number(root, "created_at_logical"),
-                PubkeyId = Hex(root, "pubkey_id", 16),
-                Signature = Base64(root, "signature"),
-                Meta = Texts(root),
-            };
         }
+    }
+
+    private static RynxsCheckpoint Read(JsonElement root)
+    {
+        if (root.ValueKind != JsonValueKind.Object)
+        {
+            throw new FormatException("The checkpoint is not a JSON object.");
+        }
+
+        long version = Number(root, "version");
+        return version != 1 ? throw new FormatException($"version: {version} is not 1, the only version that is known.") : new RynxsCheckpoint
+        {
+            EventIndex = Number(root, "event_index"),
+            EventHash = Hex(root, "event_hash", 64),
+            StateHash = Hex(root, "state_hash", 64),
+            StateBytes = Base64(root, "state_bytes"),
+            CreatedAtLogical = Number(root, "created_at_logical"),
+            PubkeyId = Hex(root, "pubkey_id", 16),
+            Signature = Base64(root, "signature"),
+            Meta = Texts(root),
+        };
     }
 
     private static JsonElement Field(JsonElement root, string name) =>

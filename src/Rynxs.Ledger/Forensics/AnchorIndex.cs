@@ -35,7 +35,7 @@ internal sealed class AnchorIndex
     /// <summary>What a chain must be; null when nothing says so.</summary>
     public AnchoredChain? Of(string chain) => _anchors.TryGetValue(chain, out List<Anchor>? anchors) ? new AnchoredChain(anchors) : null;
 
-    public void Judge(string chain, AnchoredChain? anchored, long lastSeq, bool mustBeAnchored, FindingSink sink)
+    public static void Judge(string chain, AnchoredChain? anchored, long lastSeq, bool mustBeAnchored, FindingSink sink)
     {
         if (anchored is null)
         {

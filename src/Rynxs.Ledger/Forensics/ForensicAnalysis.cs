@@ -40,7 +40,7 @@ public static class ForensicAnalysis
                 }
             }, sink, cancellationToken);
             chain.End();
-            anchors.Judge(source.Chain, anchored, chain.LastSeq, several && source.Chain != ControlName, sink);
+            AnchorIndex.Judge(source.Chain, anchored, chain.LastSeq, several && source.Chain != ControlName, sink);
             summaries.Add(chain.Summary());
             if (control && PointerCheck.Run(source, new ReplayEnd.Sequence(chain.LastSeq), cancellationToken).Failure is { } pointer)
             {

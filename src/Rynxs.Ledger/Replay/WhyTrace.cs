@@ -29,17 +29,19 @@ public sealed record WhyExplanation
 }
 
 /// <summary>Follows one agent through a control chain and explains its standing decision.</summary>
-/// <remarks>Memory holds the last record of each kind for that agent, however long the log is.</remarks>
+/// <remarks>Memory holds the last record of each kind for that agent (of its changes the last 20), however long the log is.</remarks>
 public sealed class WhyTrace(string agentId)
 {
+    private const int MaxMutations = 20;
+
     private readonly Dictionary<string, WhyStep> _outcomes = new(StringComparer.Ordinal);
-    private LogRecord? _mutation;
-    private LogRecord? _mutationOfObservation;
+    private readonly Queue<LogRecord> _mutations = new();
+    private LogRecord[] _mutationsOfObservation = [];
     private LogRecord? _observation;
     private LogRecord? _decision;
     private WhyStep[]? _decided;
     private LogRecord? _trigger;
-    private LogRecord? _triggerMutation;
+    private LogRecord[] _triggerMutations = [];
     private long _decisions;
     private long _failures;
 
@@ -50,10 +52,17 @@ public sealed class WhyTrace(string agentId)
         switch (record.Type)
         {
             case "ResourceMutated" when IsOurs(record):
-                _mutation = record;
+                _mutations.Enqueue(record);
+                if (_mutations.Count > MaxMutations)
+                {
+                    _mutations.Dequeue();
+                }
+
                 break;
             case "AgentObserved" or "AgentDeletionObserved" when IdOf(record) == agentId:
-                (_observation, _mutationOfObservation) = (record, _mutation);
+                // All since the last observation: the last of them may be our own finalizer, and a person's change stands before it.
+                (_observation, _mutationsOfObservation) = (record, [.. _mutations]);
+                _mutations.Clear();
                 break;
             case "ActionsDecided" when (record.PayloadText("agent_id"u8) ?? record.AggregateId) == agentId:
                 Decide(record);
@@ -69,10 +78,7 @@ public sealed class WhyTrace(string agentId)
     {
         var steps = new List<WhyStep>();
         LogRecord? observation = _trigger ?? _observation;
-        if ((_decision is null ? _mutationOfObservation : _triggerMutation) is { } mutation)
-        {
-            steps.Add(new WhyStep("mutation", mutation));
-        }
+        steps.AddRange((_decision is null ? _mutationsOfObservation : _triggerMutations).Select(mutation => new WhyStep("mutation", mutation)));
 
         if (observation is not null)
         {
@@ -97,7 +103,7 @@ public sealed class WhyTrace(string agentId)
     private void Decide(LogRecord record)
     {
         _decisions++;
-        (_decision, _trigger, _triggerMutation) = (record, _observation, _mutationOfObservation);
+        (_decision, _trigger, _triggerMutations) = (record, _observation, _mutationsOfObservation);
         _decided =
         [
             .. DesiredAction.Of(RawJson.Get(record.PayloadUtf8, "actions"u8))

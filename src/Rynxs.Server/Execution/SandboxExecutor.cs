@@ -1,18 +1,20 @@
 using System.Collections.Concurrent;
 using Rynxs.Ledger;
+using Rynxs.Ledger.Recording;
 using Rynxs.Resources.Identity;
 using Rynxs.Sandbox;
 using Rynxs.Sandbox.Images;
 using Rynxs.Sandbox.Limits;
 using Rynxs.Server.Audit;
 using Rynxs.Server.Metrics;
+using Rynxs.Server.Recording;
 
 namespace Rynxs.Server.Execution;
 
 /// <summary>What executions need.</summary>
 internal sealed record SandboxExecutorServices(
     ISandboxRuntime Runtime, ImageStore Images, AgentChains Chains, ExecutionPolicy Policy, ExecutionGate Gate, PendingExecutions Pending, ExecutionRecords Records,
-    ServerMetrics Metrics, TimeProvider TimeProvider);
+    ServerMetrics Metrics, TimeProvider TimeProvider, SessionRecordings? Recordings = null);
 
 /// <summary>
 /// Runs code once, each time in a sandbox of its own that is destroyed afterwards. Policy, intent, effect and outcome in this order; an
@@ -46,7 +48,13 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
         string ended = Failed;
         try
         {
-            ExecuteResponse response = await RunAsync(request, executionId, sandbox, audit, hashVerified, cancellationToken);
+            SessionRecorder? recorder = services.Recordings?.Start();
+            ExecuteResponse response = await RunAsync(request, executionId, sandbox, audit, hashVerified, recorder, cancellationToken);
+            if (recorder is not null && services.Recordings is { } recordings)
+            {
+                await recordings.KeepAsync(recorder, agentNamespace, AgentChains.ChainNameOf(request.AgentId), principal.Name, executionId, sandbox.Id.Value);
+            }
+
             ended = response.TerminationReason;
             services.Records.Add(new ExecutionRecord(agentNamespace, principal.Name, response));
             return response;
@@ -131,7 +139,8 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
     }
 
     private async Task<ExecuteResponse> RunAsync(
-        ExecuteRequest request, string executionId, ISandbox sandbox, ExecutionAudit audit, bool hashVerified, CancellationToken cancellationToken)
+        ExecuteRequest request, string executionId, ISandbox sandbox, ExecutionAudit audit, bool hashVerified, SessionRecorder? recorder,
+        CancellationToken cancellationToken)
     {
         (IReadOnlyList<string> arguments, ReadOnlyMemory<byte> input) = CodeCommand.Build(request);
 
@@ -148,6 +157,7 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
                     Arguments = arguments,
                     StandardInput = input,
                     Timeout = TimeSpan.FromSeconds(request.TimeoutSeconds),
+                    OnOutput = recorder is null ? null : chunk => recorder.Write(chunk.IsError, chunk.Data.Span),
                     Environment = new Dictionary<string, string>(request.Environment)
                     {
                         ["EXECUTION_ID"] = executionId,

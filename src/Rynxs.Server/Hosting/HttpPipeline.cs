@@ -72,7 +72,7 @@ internal static class HttpPipeline
 
         application.MapHealth(parts.Health, parts.Runtime, exporter, options.ConstitutionalHash);
         application.MapExecution(parts.Executor, parts.Executions, options.ConstitutionalHash);
-        application.MapAgents(parts.Agents, parts.Store);
+        application.MapAgents(parts.Agents, parts.Store, parts.Recordings);
         new AgentLogEndpoints(parts.Store, parts.Chains, state, parts.Workspaces, application.Lifetime.ApplicationStopping).Map(application);
         application.MapTransparency(parts.Publisher, state.LedgerDirectory);
         application.MapApprovals(parts.Store, options.TimeProvider);

@@ -21,6 +21,7 @@ using Rynxs.Server.Export;
 using Rynxs.Server.Health;
 using Rynxs.Server.Identity;
 using Rynxs.Server.Metrics;
+using Rynxs.Server.Recording;
 using Rynxs.Server.Secrets;
 using Rynxs.Server.State;
 using Rynxs.Server.Transparency;
@@ -55,6 +56,8 @@ internal sealed partial class ServerParts : IAsyncDisposable
     public AgentChains Chains { get; private set; } = null!; // As above.
     public AgentWorkspaces Workspaces { get; private set; } = null!; // As above.
     public SandboxExecutor Executor { get; private set; } = null!; // As above.
+    /// <summary>Null unless sessions are recorded.</summary>
+    public SessionRecordings? Recordings { get; private set; }
     public ExecutionRecords Executions { get; } = new();
     public DeniedRequestLog Denied { get; private set; } = null!; // As above.
     public ServerHealth Health { get; private set; } = null!; // As above.
@@ -140,6 +143,11 @@ internal sealed partial class ServerParts : IAsyncDisposable
         await OpenSandboxesAsync(meters, loggers, cancellationToken);
         Workspaces = new AgentWorkspaces(_state.WorkspacesDirectory);
         Chains = new AgentChains(ledger, Workspaces);
+        if (_options.RecordSessions)
+        {
+            Recordings = new SessionRecordings(Path.Combine(_state.Path, "recordings"), Chains, _options.TimeProvider, loggers.CreateLogger<SessionRecordings>());
+        }
+
         await OpenExecutorAsync(loggers, cancellationToken);
         OpenAgents(ledger, meters, loggers);
         Health = new ServerHealth(_state, Control, Store, Runtime, _options.TimeProvider);
@@ -227,7 +235,8 @@ internal sealed partial class ServerParts : IAsyncDisposable
         Gate = new ExecutionGate(_options.MaxConcurrentExecutions ?? Environment.ProcessorCount * 4);
         Executor = new SandboxExecutor(
             new SandboxExecutorServices(
-                Runtime, Images, Chains, new ExecutionPolicy(Store.For(Principal.System), _options.TimeProvider), Gate, pending, Executions, Metrics, _options.TimeProvider),
+                Runtime, Images, Chains, new ExecutionPolicy(Store.For(Principal.System), _options.TimeProvider), Gate, pending, Executions, Metrics, _options.TimeProvider,
+                Recordings),
             loggers.CreateLogger<SandboxExecutor>());
         _opened.Push(Executor);
     }
