@@ -56,6 +56,9 @@ public interface ISandbox : IAsyncDisposable
     /// <summary>How long it took from the request to ready.</summary>
     TimeSpan ColdStart { get; }
 
+    /// <summary>How it came to be.</summary>
+    SandboxStart Start { get; }
+
     /// <summary>Every control: requested, enforced by, probed, seen.</summary>
     IReadOnlyList<SandboxControl> Controls { get; }
 
@@ -99,6 +102,22 @@ public sealed record SandboxSpec
 
     /// <summary>gVisor platform, <c>systrap</c> or <c>ptrace</c>; null for the runtime's default.</summary>
     public string? Platform { get; init; }
+
+    /// <summary>One program runs in it, then it is destroyed: nothing is prepared for a second one.</summary>
+    public bool SingleUse { get; init; }
+}
+
+/// <summary>How a sandbox came to be.</summary>
+public enum SandboxStart
+{
+    /// <summary>Created and started by the command line of the runtime.</summary>
+    Plain,
+
+    /// <summary>Restored from a template's checkpoint when it was asked for: the pool was empty.</summary>
+    Restored,
+
+    /// <summary>Taken from the pool.</summary>
+    Warm,
 }
 
 /// <summary>One program.</summary>
@@ -107,8 +126,13 @@ public sealed record ExecutionRequest
     /// <summary>Chosen by the caller; violations and records refer to it.</summary>
     public required string ExecutionId { get; init; }
 
-    /// <summary>Program and arguments; no shell is involved unless it is named here.</summary>
+    /// <summary>Program and arguments; no shell is involved unless it is named here. With <see cref="PythonSource"/>, the program's arguments only.</summary>
     public required IReadOnlyList<string> Arguments { get; init; }
+
+    /// <summary>
+    /// A Python program in UTF-8, at most 16 MiB, in place of a program file. An interpreter that waits in the sandbox runs it where there is one, else a new one.
+    /// </summary>
+    public ReadOnlyMemory<byte>? PythonSource { get; init; }
 
     /// <summary>Added to the base environment (PATH, HOME, LANG); names of the base cannot be overridden when they start with <c>RYNXS_</c>.</summary>
     public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
@@ -143,6 +167,11 @@ public sealed record ExecutionResult
     public required bool StandardOutputTruncated { get; init; }
     public required bool StandardErrorTruncated { get; init; }
     public required TimeSpan Duration { get; init; }
+
+    /// <summary>
+    /// From the call to the first instruction of the program: its interpreter said that it begins, or the sandbox's kernel had started it. Null when it was not seen.
+    /// </summary>
+    public TimeSpan? FirstInstruction { get; init; }
 
     /// <summary>What the program tried that a rule watches for, in order.</summary>
     public required IReadOnlyList<Violation> Violations { get; init; }

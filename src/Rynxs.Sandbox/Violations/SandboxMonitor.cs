@@ -17,6 +17,7 @@ internal sealed class SandboxMonitor : IAsyncDisposable
     private readonly Task _watchEnd;
     private (int Group, TaskCompletionSource Seen)? _awaited;
     private bool _forkRefused;
+    private string? _mark;
 
     /// <summary>Listens at once: runsc refuses to create a sandbox whose sink is not there.</summary>
     /// <param name="socketPath">See <see cref="TraceReceiver.Listen"/>.</param>
@@ -35,6 +36,11 @@ internal sealed class SandboxMonitor : IAsyncDisposable
     /// the session ends before it.
     /// </summary>
     public Task Started => _started.Task;
+
+    /// <summary>
+    /// A restored sandbox has no start event. Its first sign of life is an open of this path, which nobody else knows and which does not exist.
+    /// </summary>
+    public void ExpectMark(string path) => _mark = path;
 
     /// <summary>Never faults: the value says how the session ended.</summary>
     public Task<TraceEnd> Completion => _receiver.Completion;
@@ -124,7 +130,7 @@ internal sealed class SandboxMonitor : IAsyncDisposable
             Follow(observed);
         }
 
-        if (observed is TraceEvent.ContainerStart)
+        if (observed is TraceEvent.ContainerStart || (_mark is not null && observed is TraceEvent.Open open && open.Path == _mark))
         {
             _started.TrySetResult();
         }
