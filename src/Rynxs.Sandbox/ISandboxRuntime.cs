@@ -72,6 +72,22 @@ public interface ISandbox : IAsyncDisposable
     /// <exception cref="SandboxStartException">The program never started (not found, sandbox gone).</exception>
     /// <exception cref="OperationCanceledException">Never: cancellation kills the program and is a <see cref="TerminationReason"/>.</exception>
     Task<ExecutionResult> ExecuteAsync(ExecutionRequest request, CancellationToken cancellationToken);
+
+    /// <summary>Starts a Python interpreter that keeps its state from one piece of a program to the next.</summary>
+    /// <exception cref="SandboxStartException">It cannot be started: the sandbox is gone, or its runtime has no control socket that can be relied on.</exception>
+    Task<ILiveInterpreter> OpenInterpreterAsync(CancellationToken cancellationToken);
+}
+
+/// <summary>A Python interpreter in a sandbox that keeps its state. It ends with its sandbox, when it is disposed, and when a program leaves processes behind (all are ended then).</summary>
+public interface ILiveInterpreter : IAsyncDisposable
+{
+    /// <summary>
+    /// Runs a piece of a program (<see cref="ExecutionRequest.PythonSource"/>; arguments, environment, directory and standard input are the interpreter's own and must be left out).
+    /// Exit code 0, or 1 after an exception that nothing caught: then its traceback is on standard error, and the interpreter lives on. Takes its turn among the sandbox's programs, with
+    /// their limits: a deadline or a kill rule ends the sandbox.
+    /// </summary>
+    /// <exception cref="SandboxStartException">The interpreter has ended.</exception>
+    Task<ExecutionResult> RunAsync(ExecutionRequest request, CancellationToken cancellationToken);
 }
 
 /// <summary>Identity of a sandbox: <c>sb-</c> and 16 lowercase hexadecimal digits.</summary>

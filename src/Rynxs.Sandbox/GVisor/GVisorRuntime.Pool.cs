@@ -58,6 +58,8 @@ public sealed partial class GVisorRuntime
 
     internal ISpawner? Spawner => _runsc.Spawner;
 
+    internal IReadOnlyList<GVisorSandbox> Reserves() => [.. _alive.Values.Where(sandbox => sandbox.IsReserve)];
+
     private async Task PrepareAsync()
     {
         List<PreparedTemplate> ready = [];

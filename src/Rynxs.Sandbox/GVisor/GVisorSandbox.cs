@@ -278,6 +278,51 @@ internal sealed partial class GVisorSandbox : ISandbox
         }
     }
 
+    public async Task<ILiveInterpreter> OpenInterpreterAsync(CancellationToken cancellationToken)
+    {
+        if (!IsDirect || _monitor is not { } monitor || IsGone)
+        {
+            throw new SandboxStartException(IsGone ? $"sandbox {Id} has ended" : "a live interpreter needs the runtime's control socket, which is not in use here");
+        }
+
+        try
+        {
+            return await LiveInterpreter.StartAsync(this, monitor, _options.TimeProvider, cancellationToken);
+        }
+        catch (ControlException failed)
+        {
+            throw new SandboxStartException($"the interpreter could not be started: {failed.Message}", failed);
+        }
+    }
+
+    /// <summary>Takes the turn of a program; the caller ends it.</summary>
+    /// <exception cref="SandboxStartException">The sandbox has ended.</exception>
+    internal async Task<Execution> BeginTurnAsync(ExecutionRequest request, CancellationToken cancellationToken)
+    {
+        await _oneProgram.WaitAsync(cancellationToken);
+        lock (_gate)
+        {
+            if (!IsGone)
+            {
+                return _current = new Execution(request, KillNow);
+            }
+        }
+
+        _oneProgram.Release();
+        throw new SandboxStartException($"sandbox {Id} has ended");
+    }
+
+    internal async Task EndTurnAsync(Execution execution)
+    {
+        _current = null;
+        execution.CloseAccount();
+        _oneProgram.Release();
+        if (execution.StopReason is not null || IsGone)
+        {
+            await ClearAwayAsync();
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
         await DestroyAsync();

@@ -74,6 +74,7 @@ internal sealed class ProgramRun(GVisorOptions options, RunscCommand runsc, GVis
         {
             // Processes that a program left behind would use up the limits of the next one, and their deeds would be put on its account.
             await RunInternalAsync(["/bin/bash", "-c", "kill -KILL -1"]);
+            sandbox.TakeSpare()?.Dispose(); // killed with them
         }
 
         TerminationReason reason = execution.StopReason
@@ -219,26 +220,29 @@ internal sealed class ProgramRun(GVisorOptions options, RunscCommand runsc, GVis
             ChildProcess.Start(runsc.Exec(sandbox.Id.Value, sandbox.Directory), 4096, spawner: runsc.Spawner), Path.Combine(sandbox.Directory, "exec.pid"));
     }
 
-    private List<Violation> Violations(long droppedBefore)
+    private List<Violation> Violations(long droppedBefore) => Violations(sandbox, monitor, execution, options.TimeProvider, droppedBefore);
+
+    /// <summary>What is on the account of the program that ends now.</summary>
+    public static List<Violation> Violations(GVisorSandbox sandbox, SandboxMonitor monitor, Execution execution, TimeProvider time, long droppedBefore)
     {
         List<Violation> violations = [.. monitor.EndProgram()];
         if (monitor.Dropped is var dropped && dropped > droppedBefore)
         {
-            violations.Add(MonitorViolation("monitor_events_dropped", Severity.High, $"{dropped - droppedBefore} events of the trace session were lost; attempts may be missing here"));
+            violations.Add(MonitorViolation(sandbox, time, "monitor_events_dropped", Severity.High, $"{dropped - droppedBefore} events of the trace session were lost; attempts may be missing here"));
         }
 
         if (execution.MonitorLost)
         {
-            violations.Add(MonitorViolation("monitor_lost", Severity.Critical, "The trace session ended while the sandbox ran; the sandbox was killed"));
+            violations.Add(MonitorViolation(sandbox, time, "monitor_lost", Severity.Critical, "The trace session ended while the sandbox ran; the sandbox was killed"));
         }
 
         return violations;
     }
 
-    private Violation MonitorViolation(string type, Severity severity, string description) => new()
+    private static Violation MonitorViolation(GVisorSandbox sandbox, TimeProvider time, string type, Severity severity, string description) => new()
     {
         ViolationId = Guid.NewGuid().ToString(),
-        Timestamp = options.TimeProvider.GetUtcNow(),
+        Timestamp = time.GetUtcNow(),
         ViolationType = type,
         Severity = severity,
         Description = description,

@@ -96,5 +96,8 @@ def live():
         for stream in (sys.stdout, sys.stderr):
             try: stream.flush()
             except Exception: pass
+        # The trace is in order: when this vain open has been seen, everything before it has.
+        try: os.open('/rynxs-done-%d' % number, os.O_RDONLY)
+        except OSError: pass
         os.write(3, ok)
 {'first': first, 'spare': spare, 'live': live}[sys.argv[1]]()

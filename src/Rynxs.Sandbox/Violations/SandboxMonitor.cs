@@ -18,6 +18,7 @@ internal sealed class SandboxMonitor : IAsyncDisposable
     private (int Group, TaskCompletionSource Seen)? _awaited;
     private bool _forkRefused;
     private string? _mark;
+    private (string Path, TaskCompletionSource Seen)? _awaitedMark;
 
     /// <summary>Listens at once: runsc refuses to create a sandbox whose sink is not there.</summary>
     /// <param name="socketPath">See <see cref="TraceReceiver.Listen"/>.</param>
@@ -41,6 +42,17 @@ internal sealed class SandboxMonitor : IAsyncDisposable
     /// A restored sandbox has no start event. Its first sign of life is an open of this path, which nobody else knows and which does not exist.
     /// </summary>
     public void ExpectMark(string path) => _mark = path;
+
+    /// <summary>Completes when an open of the path has been read, and so everything that the same thread did before; also when the session ends.</summary>
+    public Task MarkSeen(string path)
+    {
+        lock (_gate)
+        {
+            var seen = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _awaitedMark = (path, seen);
+            return _receiver.Completion.IsCompleted ? Task.CompletedTask : seen.Task;
+        }
+    }
 
     /// <summary>Never faults: the value says how the session ended.</summary>
     public Task<TraceEnd> Completion => _receiver.Completion;
@@ -153,6 +165,9 @@ internal sealed class SandboxMonitor : IAsyncDisposable
             case TraceEvent.Cloned cloned when cloned.CreatedThreadGroupId != cloned.Context.ThreadGroupId:
                 _alive.Add(cloned.CreatedThreadGroupId);
                 break;
+            case TraceEvent.Open open when _awaitedMark is { } mark && open.Path == mark.Path:
+                mark.Seen.TrySetResult();
+                break;
             case TraceEvent.Exited { Context: var context } when context.ThreadId == context.ThreadGroupId:
                 _alive.Remove(context.ThreadGroupId);
                 _ended.Add(context.ThreadGroupId);
@@ -174,6 +189,7 @@ internal sealed class SandboxMonitor : IAsyncDisposable
         lock (_gate)
         {
             _awaited?.Seen.TrySetResult();
+            _awaitedMark?.Seen.TrySetResult();
         }
     }
 }

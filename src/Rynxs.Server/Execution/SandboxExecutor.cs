@@ -3,7 +3,6 @@ using Rynxs.Ledger;
 using Rynxs.Resources.Identity;
 using Rynxs.Sandbox;
 using Rynxs.Sandbox.Images;
-using Rynxs.Sandbox.Limits;
 using Rynxs.Server.Audit;
 using Rynxs.Server.Metrics;
 
@@ -100,18 +99,7 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
     private async Task<ISandbox> StartAsync(
         ExecuteRequest request, string agentNamespace, ImageDescriptor image, ExecutionAudit audit, CancellationToken cancellationToken)
     {
-        var spec = new SandboxSpec
-        {
-            Owner = new SandboxOwner(agentNamespace, AgentChains.ChainNameOf(request.AgentId)),
-            Image = image,
-            WorkspaceBytes = request.MemoryLimitMb * 1024L * 1024 / 2,
-            Limits = new SandboxLimits
-            {
-                MemoryBytes = request.MemoryLimitMb * 1024L * 1024,
-                Cpus = request.CpuLimit,
-                TmpBytes = Math.Min(64L * 1024 * 1024, request.MemoryLimitMb * 1024L * 1024 / 2),
-            },
-        };
+        SandboxSpec spec = ExecutionSandboxes.Spec(request, agentNamespace, AgentChains.ChainNameOf(request.AgentId), image);
         try
         {
             return await services.Runtime.CreateAsync(spec, cancellationToken);
@@ -133,8 +121,6 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
     private async Task<ExecuteResponse> RunAsync(
         ExecuteRequest request, string executionId, ISandbox sandbox, ExecutionAudit audit, bool hashVerified, CancellationToken cancellationToken)
     {
-        (IReadOnlyList<string> arguments, ReadOnlyMemory<byte> input) = CodeCommand.Build(request);
-
         // The record of the start needs no answer before the program runs: the intent is durable, and that is the promise.
         Task started = audit.StartedAsync(sandbox, CancellationToken.None);
         DateTimeOffset startedAt = services.TimeProvider.GetUtcNow();
@@ -142,11 +128,9 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
         try
         {
             result = await sandbox.ExecuteAsync(
-                new ExecutionRequest
+                CodeCommand.Build(request) with
                 {
                     ExecutionId = executionId,
-                    Arguments = arguments,
-                    StandardInput = input,
                     Timeout = TimeSpan.FromSeconds(request.TimeoutSeconds),
                     Environment = new Dictionary<string, string>(request.Environment)
                     {
@@ -177,7 +161,8 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
             Error = ExecuteResponse.ErrorOf(result),
             SecurityViolations = [.. result.Violations.Select(ViolationView.Of)],
             ExecutionTimeSeconds = Math.Round(result.Duration.TotalSeconds, 6),
-            ColdStartTimeMs = Math.Round(sandbox.ColdStart.TotalMilliseconds, 3),
+            ColdStartTimeMs = Math.Round((sandbox.ColdStart + (result.FirstInstruction ?? TimeSpan.Zero)).TotalMilliseconds, 3),
+            SandboxStart = WireNames.Of(sandbox.Start),
             ResourceUsage = ResourceUsageView.Of(result),
             TerminationReason = WireNames.Of(result.Reason),
             RuntimeUsed = sandbox.Runtime,

@@ -130,9 +130,19 @@ internal sealed partial class ServerParts : IAsyncDisposable
     private async Task OpenSandboxesAsync(IMeterFactory meters, ILoggerFactory loggers, CancellationToken cancellationToken)
     {
         Images = new ImageStore(new ImageStoreOptions { Directory = ImagesDirectory(_options), TimeProvider = _options.TimeProvider });
-        Runtime = new GVisorRuntime(
-            new GVisorOptions { StateKey = GVisorOptions.StateKeyOf(_state.Path), TimeProvider = _options.TimeProvider }, Images,
-            loggers.CreateLogger<GVisorRuntime>(), meters);
+        var gvisor = new GVisorRuntime(
+            new GVisorOptions
+            {
+                StateKey = GVisorOptions.StateKeyOf(_state.Path),
+                DefaultPlatform = _options.SandboxPlatform,
+                SpawnerCommand = SandboxSpawnerRole.CommandOfThisProgram(),
+                Templates = ExecutionSandboxes.Templates(_options.WarmSandboxes),
+                TimeProvider = _options.TimeProvider,
+            },
+            Images,
+            loggers.CreateLogger<GVisorRuntime>(),
+            meters);
+        Runtime = gvisor;
         _opened.Push(Runtime);
 
         Report("Removing what an earlier process left");
@@ -146,6 +156,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
         {
             Report("Checking the sandbox image");
             await Images.EnsureBuiltInAsync(_options.Progress is { } progress ? new ProgressText(progress) : null, cancellationToken);
+            gvisor.StartPools();
         }
         catch (ImageException exception)
         {
