@@ -46,6 +46,7 @@ internal static class CommandLine
             AuditCommand.Create(screen),
             LedgerCommand.Create(screen),
             DoctorCommand.Create(screen),
+            Bench.BenchCommand.Create(screen),
             TokenCommand.Create(screen),
             VersionCommand.Create(screen),
             CompletionCommand.Create(screen),

@@ -58,6 +58,39 @@ public sealed partial class GVisorRuntime
 
     internal ISpawner? Spawner => _runsc.Spawner;
 
+    /// <summary>What starts sandboxes, in plain words.</summary>
+    public string SpawnerDescription => _runsc.Spawner?.Description ?? "not started yet";
+
+    /// <summary>
+    /// Tries every control anew, in a sandbox started by the command line and, where there is one, in a sandbox of each template. Nothing remembered is used.
+    /// </summary>
+    /// <exception cref="SandboxRefusedException">A control cannot be shown to work.</exception>
+    public async Task<IReadOnlyList<ProbedControls>> ProbeControlsAsync(CancellationToken cancellationToken)
+    {
+        (_, string deadline) = await EnsureProbedAsync(cancellationToken);
+        ImageDescriptor image = (await _images.ResolveAsync(ImageStore.BuiltInName, cancellationToken)).Image;
+        var spec = new SandboxSpec { Owner = new SandboxOwner("rynxs", "probe"), Image = image };
+        List<ProbedControls> probed = [];
+        await using (GVisorSandbox plain = await StartReserveAsync(spec, GVisorSandbox.StartPlainAsync, cancellationToken))
+        {
+            probed.Add(new ProbedControls("plain", ControlProbe.WithOwn(plain, await ControlProbe.TryInsideAsync(plain, cancellationToken), deadline)));
+        }
+
+        foreach (PreparedTemplate prepared in _templates)
+        {
+            await using GVisorSandbox restored = await RestoreReserveAsync(prepared.Spec, prepared.Checkpoint, cancellationToken);
+            restored.Start = SandboxStart.Restored;
+            probed.Add(new ProbedControls(prepared.Template.Name, ControlProbe.WithOwn(restored, await ControlProbe.TryInsideAsync(restored, cancellationToken), deadline)));
+        }
+
+        return probed;
+    }
+
+    /// <summary>One from the first pool, still stopped, for a benchmark; the caller destroys it.</summary>
+    internal GVisorSandbox? TakeReserve() => _templates[0].Pool.TryTake();
+
+    internal TemplateCheckpoint Checkpoint() => _templates[0].Checkpoint;
+
     internal IReadOnlyList<GVisorSandbox> Reserves() => [.. _alive.Values.Where(sandbox => sandbox.IsReserve)];
 
     private async Task PrepareAsync()
@@ -114,6 +147,11 @@ public sealed partial class GVisorRuntime
         }
 
         _controlSocketTried = true;
+        foreach (GVisorSandbox older in _alive.Values)
+        {
+            older.IsDirect = true; // agents' sandboxes that were there before
+        }
+
         SandboxSpec spec = build.SpecOf(template, image);
         var pool = new WarmPool(
             template,
@@ -224,6 +262,11 @@ public sealed partial class GVisorRuntime
     [LoggerMessage(Level = LogLevel.Critical, Message = "No spawner can be started; sandboxes are refused")]
     private partial void LogNoSpawner(Exception exception);
 }
+
+/// <summary>Controls as tried in one sandbox.</summary>
+/// <param name="Sandbox"><c>plain</c>, or the name of a template.</param>
+/// <param name="Controls">All of them.</param>
+public sealed record ProbedControls(string Sandbox, IReadOnlyList<Rynxs.Ledger.Events.SandboxControl> Controls);
 
 /// <summary>One pool as <c>doctor</c> shows it.</summary>
 /// <param name="Template">Name.</param>

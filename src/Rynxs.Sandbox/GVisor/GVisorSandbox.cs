@@ -173,6 +173,12 @@ internal sealed partial class GVisorSandbox : ISandbox
     /// <summary>Stops every process of it: no CPU until <see cref="Adopt"/>.</summary>
     public void Park() => _process?.Stop();
 
+    /// <summary>Undoes <see cref="Park"/> and nothing else.</summary>
+    internal void Continue() => _process?.Continue();
+
+    /// <summary>Completes when the next interpreter waits, or could not be started.</summary>
+    internal Task SpareReadyAsync() => _nextSpare;
+
     /// <summary>From the pool to its one user: late-bound limits, and it runs again.</summary>
     /// <exception cref="IOException">The kernel does not take the limits.</exception>
     public void Adopt(SandboxSpec spec)

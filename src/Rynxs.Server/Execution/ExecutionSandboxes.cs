@@ -24,7 +24,7 @@ internal static class ExecutionSandboxes
             new SandboxTemplate
             {
                 Name = "execute",
-                Limits = Limits(DefaultMemoryMb, cpus: 1),
+                Limits = Limits(DefaultMemoryMb, cpus: Environment.ProcessorCount),
                 WorkspaceBytes = WorkspaceBytes(DefaultMemoryMb),
                 Size = size,
                 Floor = Math.Min(size, 1),

@@ -68,7 +68,7 @@ internal static class HttpPipeline
         application.MapGet("/api/v1/doctor", async (HttpContext context) =>
         {
             RequestAccess.Require(context, RequestAccess.Readers);
-            return Results.Json(await doctor.RunAsync(context.RequestAborted), ServerJson.Default.DoctorReport);
+            return Results.Json(await doctor.RunAsync(context.Request.Query["probe"] == "true", context.RequestAborted), ServerJson.Default.DoctorReport);
         });
     }
 }
