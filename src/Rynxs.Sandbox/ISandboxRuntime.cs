@@ -73,6 +73,13 @@ public interface ISandbox : IAsyncDisposable
     /// <exception cref="OperationCanceledException">Never: cancellation kills the program and is a <see cref="TerminationReason"/>.</exception>
     Task<ExecutionResult> ExecuteAsync(ExecutionRequest request, CancellationToken cancellationToken);
 
+    /// <summary>Stops every process of it, between two programs: it uses no CPU until <see cref="ResumeAsync"/>. A program that is asked for meanwhile waits. Idempotent.</summary>
+    /// <exception cref="SandboxStartException">The sandbox has ended.</exception>
+    Task PauseAsync(CancellationToken cancellationToken);
+
+    /// <summary>Undoes <see cref="PauseAsync"/>. Idempotent.</summary>
+    Task ResumeAsync(CancellationToken cancellationToken);
+
     /// <summary>Starts a Python interpreter that keeps its state from one piece of a program to the next.</summary>
     /// <exception cref="SandboxStartException">It cannot be started: the sandbox is gone, or its runtime has no control socket that can be relied on.</exception>
     Task<ILiveInterpreter> OpenInterpreterAsync(CancellationToken cancellationToken);

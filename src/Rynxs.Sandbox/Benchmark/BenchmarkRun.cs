@@ -24,6 +24,7 @@ internal sealed class BenchmarkRun(GVisorRuntime runtime, GVisorOptions options,
             bool counts = round > 0; // the first compiles our own code
             await WarmAsync(counts, cancellationToken);
             await WarmFloorAsync(counts, cancellationToken);
+            await KillAsync(counts, cancellationToken);
             await ColdAsync(counts, cancellationToken);
             await ColdFloorAsync(counts, round, cancellationToken);
             await PlainPeerAsync(counts, round, cancellationToken);
@@ -36,7 +37,7 @@ internal sealed class BenchmarkRun(GVisorRuntime runtime, GVisorOptions options,
             Row("cold, pool empty: request to first instruction", ColdFloor), Row(ColdFloor, null),
             Row("fresh Python in a running sandbox, to its result", SpareFloor), Row(SpareFloor, null),
             Row("any process (/bin/true) in a running sandbox, to its result", null),
-            Row("live interpreter, one piece", null), Row("destroy", null), Row("peer: runsc run python3", null),
+            Row("live interpreter, one piece", null), Row("destroy", null), Row("detect to kill (forbidden call to signal sent)", null), Row("peer: runsc run python3", null),
             .. _taken.ContainsKey("peer: crun run python3") ? [Row("peer: crun run python3", null)] : Array.Empty<(string, IReadOnlyList<double>, string?)>(),
         ];
 
@@ -115,6 +116,14 @@ internal sealed class BenchmarkRun(GVisorRuntime runtime, GVisorOptions options,
         DirectProgram program = DirectProgram.Start(slot.Control, spare, Job(), 4096, null);
         await program.Exited;
         Add(counts, WarmFloor, Stopwatch.GetElapsedTime(begin, program.BegunAt ?? throw new InvalidOperationException("a waiting interpreter says when it begins")));
+    }
+
+    private async Task KillAsync(bool counts, CancellationToken cancellationToken)
+    {
+        await runtime.PoolsFullAsync(cancellationToken);
+        await using ISandbox sandbox = await runtime.CreateAsync(spec, cancellationToken);
+        await RunAsync(sandbox, "import socket,time\ntry: socket.socket(38,5,0)\nexcept OSError: pass\ntime.sleep(9)"u8.ToArray());
+        Add(counts, "detect to kill (forbidden call to signal sent)", ((GVisorSandbox)sandbox).DetectedToKilled ?? throw new InvalidOperationException("the rule kills"));
     }
 
     private async Task ColdAsync(bool counts, CancellationToken cancellationToken)

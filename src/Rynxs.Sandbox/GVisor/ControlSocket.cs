@@ -1,7 +1,6 @@
 using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Rynxs.Sandbox.Limits;
 using Rynxs.Sandbox.Native;
 
 namespace Rynxs.Sandbox.GVisor;

@@ -27,6 +27,8 @@ internal sealed partial class GVisorSandbox : ISandbox
     private readonly Action<GVisorSandbox> _onGone;
     private readonly string _platform;
     private readonly SemaphoreSlim _oneProgram = new(1, 1);
+    private readonly SemaphoreSlim _pausing = new(1, 1);
+    private bool _paused;
     private readonly CancellationTokenSource _ended = new();
     private readonly Lock _gate = new();
     private SandboxMonitor? _monitor;
@@ -76,6 +78,9 @@ internal sealed partial class GVisorSandbox : ISandbox
 
     /// <summary>Used only where the installed runsc passed the runtime's self-test.</summary>
     internal ControlSocket Control { get; }
+
+    /// <summary>From the forbidden call's return, by the sandbox's clock, to the signal having been sent; null when no rule killed.</summary>
+    internal TimeSpan? DetectedToKilled { get; private set; }
 
     /// <summary>Whether programs are started through <see cref="Control"/>.</summary>
     internal bool IsDirect { get; set; }
@@ -284,6 +289,51 @@ internal sealed partial class GVisorSandbox : ISandbox
         }
     }
 
+    public async Task PauseAsync(CancellationToken cancellationToken)
+    {
+        await _pausing.WaitAsync(cancellationToken);
+        try
+        {
+            if (_paused)
+            {
+                return;
+            }
+
+            await _oneProgram.WaitAsync(cancellationToken); // kept until it is resumed: no program runs in a stopped sandbox
+            if (IsGone)
+            {
+                _oneProgram.Release();
+                throw new SandboxStartException($"sandbox {Id} has ended");
+            }
+
+            await _nextSpare;
+            Park();
+            _paused = true;
+        }
+        finally
+        {
+            _pausing.Release();
+        }
+    }
+
+    public async Task ResumeAsync(CancellationToken cancellationToken)
+    {
+        await _pausing.WaitAsync(cancellationToken);
+        try
+        {
+            if (_paused)
+            {
+                _paused = false;
+                Continue();
+                _oneProgram.Release();
+            }
+        }
+        finally
+        {
+            _pausing.Release();
+        }
+    }
+
     public async Task<ILiveInterpreter> OpenInterpreterAsync(CancellationToken cancellationToken)
     {
         if (!IsDirect || _monitor is not { } monitor || IsGone)
@@ -420,11 +470,12 @@ internal sealed partial class GVisorSandbox : ISandbox
 
     private void OnAttempt(DetectionRule rule) => LogViolation(Id, rule.Type, rule.Severity, rule.Action);
 
-    private void OnKill()
+    private void OnKill(long attemptedAt)
     {
         // The reason is set before the kill, or the program's end could be read as its own.
         _current?.Stop(TerminationReason.SecurityViolation);
         KillNow();
+        DetectedToKilled ??= _options.TimeProvider.GetUtcNow() - DateTimeOffset.UnixEpoch.AddTicks(attemptedAt / 100);
     }
 
     /// <summary>The trace ended. When the sandbox did not end with it, nobody watches it any more: it must go.</summary>

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Rynxs.Sandbox.Guest;
 using Rynxs.Sandbox.Processes;
 using Rynxs.Sandbox.Violations;

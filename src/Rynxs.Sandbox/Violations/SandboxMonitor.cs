@@ -12,7 +12,7 @@ internal sealed class SandboxMonitor : IAsyncDisposable
     private readonly HashSet<int> _ended = [];
     private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Action<DetectionRule> _onAttempt;
-    private readonly Action _onKill;
+    private readonly Action<long> _onKill;
     private readonly TraceReceiver _receiver;
     private readonly Task _watchEnd;
     private (int Group, TaskCompletionSource Seen)? _awaited;
@@ -23,8 +23,8 @@ internal sealed class SandboxMonitor : IAsyncDisposable
     /// <summary>Listens at once: runsc refuses to create a sandbox whose sink is not there.</summary>
     /// <param name="socketPath">See <see cref="TraceReceiver.Listen"/>.</param>
     /// <param name="onAttempt">Called at the first sight of each attempt, on the receiver's thread.</param>
-    /// <param name="onKill">Called when a rule demands the end of the sandbox, on the receiver's thread; must be quick.</param>
-    public SandboxMonitor(string socketPath, Action<DetectionRule> onAttempt, Action onKill)
+    /// <param name="onKill">Called when a rule demands the end of the sandbox, with the event's Unix time in nanoseconds, on the receiver's thread; must be quick.</param>
+    public SandboxMonitor(string socketPath, Action<DetectionRule> onAttempt, Action<long> onKill)
     {
         _onAttempt = onAttempt;
         _onKill = onKill;
@@ -151,7 +151,7 @@ internal sealed class SandboxMonitor : IAsyncDisposable
         {
             if (attempt.Kill)
             {
-                _onKill();
+                _onKill(observed.Context.TimeNanoseconds);
             }
 
             _onAttempt(attempt.Rule);

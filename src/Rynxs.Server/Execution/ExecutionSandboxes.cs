@@ -1,4 +1,3 @@
-using Rynxs.Ledger;
 using Rynxs.Sandbox;
 using Rynxs.Sandbox.Images;
 using Rynxs.Sandbox.Limits;
@@ -39,6 +38,14 @@ internal static class ExecutionSandboxes
         WorkspaceBytes = WorkspaceBytes(request.MemoryLimitMb),
         Limits = Limits(request.MemoryLimitMb, request.CpuLimit),
         SingleUse = true,
+    };
+
+    public static SandboxSpec SessionSpec(Sessions.SessionRequest request, string agentNamespace, string chainName, ImageDescriptor image) => new()
+    {
+        Owner = new SandboxOwner(agentNamespace, chainName),
+        Image = image,
+        WorkspaceBytes = WorkspaceBytes(request.MemoryLimitMb),
+        Limits = Limits(request.MemoryLimitMb, request.CpuLimit),
     };
 
     private static SandboxLimits Limits(long memoryMb, double cpus) => new()

@@ -45,7 +45,10 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
         string ended = Failed;
         try
         {
-            ExecuteResponse response = await RunAsync(request, executionId, sandbox, audit, hashVerified, cancellationToken);
+            // The record of the start needs no answer before the program runs: the intent is durable, and that is the promise.
+            Task started = audit.StartedAsync(sandbox, CancellationToken.None);
+            ExecuteResponse response = await RunAsync(
+                new SandboxProgram(request, executionId, sandbox, sandbox.ColdStart, sandbox.ExecuteAsync), started, audit, hashVerified, cancellationToken);
             ended = response.TerminationReason;
             services.Records.Add(new ExecutionRecord(agentNamespace, principal.Name, response));
             return response;
@@ -118,16 +121,66 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
         }
     }
 
-    private async Task<ExecuteResponse> RunAsync(
-        ExecuteRequest request, string executionId, ISandbox sandbox, ExecutionAudit audit, bool hashVerified, CancellationToken cancellationToken)
+    /// <summary>Runs a program in a sandbox of a session: policy, intent, effect and outcome as in a sandbox of its own.</summary>
+    public async Task<ExecuteResponse> ExecuteInSessionAsync(
+        ExecuteRequest request, Sessions.SandboxSession session, Func<ExecutionRequest, CancellationToken, Task<ExecutionResult>> run, Principal principal, bool hashVerified,
+        CancellationToken cancellationToken)
     {
-        // The record of the start needs no answer before the program runs: the intent is durable, and that is the promise.
-        Task started = audit.StartedAsync(sandbox, CancellationToken.None);
+        string executionId = Guid.NewGuid().ToString();
+        using IDisposable place = await services.Gate.EnterAsync($"{session.Namespace}/{request.AgentId}", cancellationToken);
+        string chainName = AgentChains.ChainNameOf(request.AgentId);
+        ILedgerChain chain = await services.Chains.OpenAsync(session.Namespace, chainName, cancellationToken);
+        var audit = new ExecutionAudit(chain, $"{session.Namespace}/{request.AgentId}", principal.Name, executionId);
+        await services.Policy.RequireAllowedAsync(request, session.Namespace, audit, cancellationToken);
+        services.Pending.Add(executionId, session.Namespace, chainName);
+        await audit.IntentAsync(request.Code, session.Sandbox.Image.Digest, cancellationToken);
+        ExecuteResponse response = await RunAsync(
+            new SandboxProgram(request, executionId, session.Sandbox, TimeSpan.Zero, run), Task.CompletedTask, audit, hashVerified, cancellationToken);
+        services.Records.Add(new ExecutionRecord(session.Namespace, principal.Name, response));
+        services.Pending.Remove(executionId);
+        return response;
+    }
+
+    /// <summary>Brings up the sandbox of a session, noted and recorded like one of an execution.</summary>
+    public async Task<ISandbox> OpenSessionAsync(string sessionId, SandboxSpec spec, ExecutionAudit audit, CancellationToken cancellationToken)
+    {
+        services.Pending.Add(sessionId, spec.Owner.Namespace, spec.Owner.Name);
+        ISandbox? sandbox = null;
+        try
+        {
+            sandbox = await services.Runtime.CreateAsync(spec, cancellationToken);
+            await audit.StartedAsync(sandbox, cancellationToken);
+            return sandbox;
+        }
+        catch
+        {
+            if (sandbox is not null)
+            {
+                await sandbox.DisposeAsync();
+            }
+
+            services.Pending.Remove(sessionId);
+            throw;
+        }
+    }
+
+    /// <summary>Ends the sandbox of a session off the caller's path.</summary>
+    public void EndSession(string sessionId, ISandbox sandbox, ExecutionAudit audit, string reason) => Own(EndAsync(sandbox, audit, sessionId, reason));
+
+    /// <summary>The audit of something on an agent's chain.</summary>
+    public async Task<ExecutionAudit> AuditAsync(string agentNamespace, string agentId, Principal principal, string callId, CancellationToken cancellationToken) =>
+        new(await services.Chains.OpenAsync(agentNamespace, AgentChains.ChainNameOf(agentId), cancellationToken), $"{agentNamespace}/{agentId}", principal.Name, callId);
+
+    public Task<ImageResolution> ImageAsync(CancellationToken cancellationToken) => services.Images.ResolveAsync(ImageStore.BuiltInName, cancellationToken);
+
+    private async Task<ExecuteResponse> RunAsync(SandboxProgram program, Task started, ExecutionAudit audit, bool hashVerified, CancellationToken cancellationToken)
+    {
+        (ExecuteRequest request, string executionId, ISandbox sandbox, TimeSpan acquired, _) = program;
         DateTimeOffset startedAt = services.TimeProvider.GetUtcNow();
         ExecutionResult result;
         try
         {
-            result = await sandbox.ExecuteAsync(
+            result = await program.Run(
                 CodeCommand.Build(request) with
                 {
                     ExecutionId = executionId,
@@ -161,7 +214,7 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
             Error = ExecuteResponse.ErrorOf(result),
             SecurityViolations = [.. result.Violations.Select(ViolationView.Of)],
             ExecutionTimeSeconds = Math.Round(result.Duration.TotalSeconds, 6),
-            ColdStartTimeMs = Math.Round((sandbox.ColdStart + (result.FirstInstruction ?? TimeSpan.Zero)).TotalMilliseconds, 3),
+            ColdStartTimeMs = Math.Round((acquired + (result.FirstInstruction ?? TimeSpan.Zero)).TotalMilliseconds, 3),
             SandboxStart = WireNames.Of(sandbox.Start),
             ResourceUsage = ResourceUsageView.Of(result),
             TerminationReason = WireNames.Of(result.Reason),
@@ -178,6 +231,14 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
             Controls = sandbox.Controls,
         };
     }
+
+    /// <param name="Request">What the caller asked for.</param>
+    /// <param name="ExecutionId">Of this run.</param>
+    /// <param name="Sandbox">Where.</param>
+    /// <param name="Acquired">How long it took to get it; part of the cold start.</param>
+    /// <param name="Run">Runs a program there.</param>
+    private sealed record SandboxProgram(
+        ExecuteRequest Request, string ExecutionId, ISandbox Sandbox, TimeSpan Acquired, Func<ExecutionRequest, CancellationToken, Task<ExecutionResult>> Run);
 
     private async Task EndAsync(ISandbox sandbox, ExecutionAudit audit, string executionId, string reason)
     {

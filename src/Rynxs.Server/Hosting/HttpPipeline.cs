@@ -6,6 +6,7 @@ using Rynxs.Server.Agents;
 using Rynxs.Server.Approvals;
 using Rynxs.Server.Doctor;
 using Rynxs.Server.Execution;
+using Rynxs.Server.Execution.Sessions;
 using Rynxs.Server.Health;
 using Rynxs.Server.Identity;
 using Rynxs.Server.Logging;
@@ -60,6 +61,7 @@ internal static class HttpPipeline
 
         application.MapHealth(parts.Health, parts.Runtime, exporter, options.ConstitutionalHash);
         application.MapExecution(parts.Executor, parts.Executions, options.ConstitutionalHash);
+        application.MapSessions(parts.Sessions, options.ConstitutionalHash);
         application.MapAgents(parts.Agents, parts.Store);
         new AgentLogEndpoints(parts.Store, parts.Chains, state, parts.Workspaces, application.Lifetime.ApplicationStopping).Map(application);
         application.MapApprovals(parts.Store, options.TimeProvider);

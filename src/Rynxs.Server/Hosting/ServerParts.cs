@@ -13,6 +13,7 @@ using Rynxs.Sandbox.Images;
 using Rynxs.Server.Agents;
 using Rynxs.Server.Audit;
 using Rynxs.Server.Execution;
+using Rynxs.Server.Execution.Sessions;
 using Rynxs.Server.Health;
 using Rynxs.Server.Metrics;
 using Rynxs.Server.Secrets;
@@ -47,6 +48,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
     public AgentChains Chains { get; private set; } = null!; // As above.
     public AgentWorkspaces Workspaces { get; private set; } = null!; // As above.
     public SandboxExecutor Executor { get; private set; } = null!; // As above.
+    public SandboxSessions Sessions { get; private set; } = null!; // As above.
     public ExecutionRecords Executions { get; } = new();
     public DeniedRequestLog Denied { get; private set; } = null!; // As above.
     public ServerHealth Health { get; private set; } = null!; // As above.
@@ -180,6 +182,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
                 Runtime, Images, Chains, new ExecutionPolicy(Store.For(Principal.System), _options.TimeProvider), Gate, pending, Executions, Metrics, _options.TimeProvider),
             loggers.CreateLogger<SandboxExecutor>());
         _opened.Push(Executor);
+        Sessions = new SandboxSessions(Executor, _options.TimeProvider, loggers.CreateLogger<SandboxSessions>());
     }
 
     private void OpenAgents(ILedger ledger, IMeterFactory meters, ILoggerFactory loggers)
@@ -220,6 +223,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
         _background = new BackgroundParts(loggers.CreateLogger<BackgroundParts>());
         _background.Start("agent-controller", agents.RunAsync);
         _background.Start("task-controller", tasks.RunAsync);
+        _background.Start("sandbox-sessions", Sessions.RunAsync);
         _background.Start("denied-requests", Denied.RunAsync);
     }
 
