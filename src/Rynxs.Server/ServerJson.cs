@@ -28,6 +28,8 @@ namespace Rynxs.Server;
 [JsonSerializable(typeof(DecisionBody))]
 [JsonSerializable(typeof(DoctorReport))]
 [JsonSerializable(typeof(LedgerLogStatus))]
+[JsonSerializable(typeof(Execution.Sessions.SessionView))]
+[JsonSerializable(typeof(Execution.Sessions.SessionList))]
 [JsonSerializable(typeof(System.Text.Json.Nodes.JsonObject))]
 [JsonSerializable(typeof(IReadOnlyDictionary<string, string>))]
 internal sealed partial class ServerJson : JsonSerializerContext;

@@ -1,3 +1,4 @@
+using Rynxs.Server.Execution;
 using Rynxs.Server.Hosting;
 
 namespace Rynxs.SecurityTests;
@@ -9,6 +10,12 @@ internal static class Program
 
     private static async Task<int> Main(string[] arguments)
     {
+        // A host that is killed leaves its spawner, which removes what the host leaves, also when the test run is over by then.
+        if (SandboxSpawnerRole.TryRun(arguments) is { } spawned)
+        {
+            return spawned;
+        }
+
         if (arguments is not [HostArgument, string state])
         {
             return await Xunit.Runner.InProc.SystemConsole.ConsoleRunner.Run(arguments);

@@ -49,6 +49,18 @@ internal static class UpCommand
             HelpName = "SECONDS",
             DefaultValueFactory = _ => 20,
         };
+        var warm = new Option<int>("--warm-sandboxes")
+        {
+            Description = "Sandboxes kept ready for the execute API, 0 to 500.",
+            HelpName = "NUMBER",
+            DefaultValueFactory = _ => 2,
+        };
+        var platform = new Option<string>("--sandbox-platform")
+        {
+            Description = "gVisor platform, systrap or ptrace.",
+            HelpName = "NAME",
+            DefaultValueFactory = _ => "systrap",
+        };
         var log = new Option<LogLevel>("--log-level") { Description = "Least level that is logged.", DefaultValueFactory = _ => LogLevel.Information };
         var guarded = new Option<bool>("--stop-at-end-of-input")
         {
@@ -71,7 +83,8 @@ internal static class UpCommand
         };
         var command = new Command("up", "Runs a server on this machine until it is interrupted. Logs are JSON lines on standard error, beside a few lines of text about start and stop.")
         {
-            listen, listenTls, tlsNames, api, anonymous, rate, drain, log, guarded, origin, interval, policy, witnessToken, export, exportToken, exportCa, record,
+            listen, listenTls, tlsNames, api, anonymous, rate, drain, warm, platform, log, guarded, origin, interval, policy, witnessToken, export, exportToken,
+            exportCa, record,
         };
         oidc.AddTo(command);
         command.SetAction((parsed, cancellationToken) => RunAsync(
@@ -86,6 +99,8 @@ internal static class UpCommand
                 Oidc = oidc.Read(parsed),
                 DangerousAllowAnonymous = parsed.GetValue(anonymous),
                 DrainSeconds = parsed.GetValue(drain),
+                WarmSandboxes = parsed.GetValue(warm),
+                SandboxPlatform = parsed.GetRequiredValue(platform),
                 LogLevel = parsed.GetValue(log),
                 Transparency = new TransparencyOptions
                 {

@@ -6,6 +6,7 @@ using Rynxs.Server.Agents;
 using Rynxs.Server.Approvals;
 using Rynxs.Server.Doctor;
 using Rynxs.Server.Execution;
+using Rynxs.Server.Execution.Sessions;
 using Rynxs.Server.Health;
 using Rynxs.Server.Identity;
 using Rynxs.Server.Logging;
@@ -72,6 +73,7 @@ internal static class HttpPipeline
 
         application.MapHealth(parts.Health, parts.Runtime, exporter, options.ConstitutionalHash);
         application.MapExecution(parts.Executor, parts.Executions, options.ConstitutionalHash);
+        application.MapSessions(parts.Sessions, options.ConstitutionalHash);
         application.MapAgents(parts.Agents, parts.Store, parts.Recordings);
         new AgentLogEndpoints(parts.Store, parts.Chains, state, parts.Workspaces, application.Lifetime.ApplicationStopping).Map(application);
         application.MapTransparency(parts.Publisher, state.LedgerDirectory);
@@ -83,7 +85,7 @@ internal static class HttpPipeline
         application.MapGet("/api/v1/doctor", async (HttpContext context) =>
         {
             RequestAccess.Require(context, RequestAccess.Readers);
-            return Results.Json(await doctor.RunAsync(context.RequestAborted), ServerJson.Default.DoctorReport);
+            return Results.Json(await doctor.RunAsync(context.Request.Query["probe"] == "true", context.RequestAborted), ServerJson.Default.DoctorReport);
         });
     }
 }

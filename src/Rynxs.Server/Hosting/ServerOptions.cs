@@ -52,6 +52,14 @@ public sealed record ServerOptions
 
     /// <summary>Signed checkpoints of the ledger and their witnesses.</summary>
     public Transparency.TransparencyOptions Transparency { get; init; } = new();
+    /// <summary>
+    /// Sandboxes of the execute API that are kept ready, 0 to 500; the pool grows up to four times as many while requests find it empty. 0 (default here; <c>rynxs up</c> asks for 2)
+    /// prepares nothing: each request starts its sandbox by the command line of the runtime.
+    /// </summary>
+    public int WarmSandboxes { get; init; }
+
+    /// <summary>gVisor platform of sandboxes, <c>systrap</c> (default) or <c>ptrace</c>.</summary>
+    public string SandboxPlatform { get; init; } = "systrap";
 
     /// <summary>Where the JSON log lines go. Null: standard error.</summary>
     public TextWriter? LogWriter { get; init; }
@@ -181,6 +189,16 @@ public sealed record ServerOptions
             {
                 problems.Add($"{option}: '{file}' does not exist.");
             }
+        }
+
+        if (WarmSandboxes is < 0 or > 500)
+        {
+            problems.Add(string.Create(CultureInfo.InvariantCulture, $"--warm-sandboxes: {WarmSandboxes} is not within 0 to 500."));
+        }
+
+        if (SandboxPlatform is not ("systrap" or "ptrace"))
+        {
+            problems.Add($"--sandbox-platform: '{SandboxPlatform}' is neither systrap nor ptrace.");
         }
 
         if (ConstitutionalHash.Length is < 1 or > 128 || !ConstitutionalHash.All(char.IsAsciiHexDigitLower))

@@ -18,6 +18,7 @@ using Rynxs.Server.Agents;
 using Rynxs.Server.Audit;
 using Rynxs.Server.Execution;
 using Rynxs.Server.Export;
+using Rynxs.Server.Execution.Sessions;
 using Rynxs.Server.Health;
 using Rynxs.Server.Identity;
 using Rynxs.Server.Metrics;
@@ -58,6 +59,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
     public SandboxExecutor Executor { get; private set; } = null!; // As above.
     /// <summary>Null unless sessions are recorded.</summary>
     public SessionRecordings? Recordings { get; private set; }
+    public SandboxSessions Sessions { get; private set; } = null!; // As above.
     public ExecutionRecords Executions { get; } = new();
     public DeniedRequestLog Denied { get; private set; } = null!; // As above.
     public ServerHealth Health { get; private set; } = null!; // As above.
@@ -199,9 +201,19 @@ internal sealed partial class ServerParts : IAsyncDisposable
     private async Task OpenSandboxesAsync(IMeterFactory meters, ILoggerFactory loggers, CancellationToken cancellationToken)
     {
         Images = new ImageStore(new ImageStoreOptions { Directory = ImagesDirectory(_options), TimeProvider = _options.TimeProvider });
-        Runtime = new GVisorRuntime(
-            new GVisorOptions { StateKey = GVisorOptions.StateKeyOf(_state.Path), TimeProvider = _options.TimeProvider }, Images,
-            loggers.CreateLogger<GVisorRuntime>(), meters);
+        var gvisor = new GVisorRuntime(
+            new GVisorOptions
+            {
+                StateKey = GVisorOptions.StateKeyOf(_state.Path),
+                DefaultPlatform = _options.SandboxPlatform,
+                SpawnerCommand = SandboxSpawnerRole.CommandOfThisProgram(),
+                Templates = ExecutionSandboxes.Templates(_options.WarmSandboxes),
+                TimeProvider = _options.TimeProvider,
+            },
+            Images,
+            loggers.CreateLogger<GVisorRuntime>(),
+            meters);
+        Runtime = gvisor;
         _opened.Push(Runtime);
 
         Report("Removing what an earlier process left");
@@ -215,6 +227,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
         {
             Report("Checking the sandbox image");
             await Images.EnsureBuiltInAsync(_options.Progress is { } progress ? new ProgressText(progress) : null, cancellationToken);
+            gvisor.StartPools();
         }
         catch (ImageException exception)
         {
@@ -239,6 +252,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
                 Recordings),
             loggers.CreateLogger<SandboxExecutor>());
         _opened.Push(Executor);
+        Sessions = new SandboxSessions(Executor, _options.TimeProvider, loggers.CreateLogger<SandboxSessions>());
     }
 
     private void OpenAgents(ILedger ledger, IMeterFactory meters, ILoggerFactory loggers)
@@ -279,6 +293,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
         _background = new BackgroundParts(loggers.CreateLogger<BackgroundParts>());
         _background.Start("agent-controller", agents.RunAsync);
         _background.Start("task-controller", tasks.RunAsync);
+        _background.Start("sandbox-sessions", Sessions.RunAsync);
         _background.Start("denied-requests", Denied.RunAsync);
         _background.Start("checkpoint-publisher", Publisher.RunAsync);
         if (_exports is not null)
