@@ -19,6 +19,7 @@ public sealed class AssemblyArrowTests
         ["Rynxs.Resources"] = [],
         ["Rynxs.ResourceServer"] = ["Rynxs.Resources"],
         ["Rynxs.Sandbox"] = ["Rynxs.Ledger", "Rynxs.Policy"],
+        ["Rynxs.Gateway"] = ["Rynxs.Ledger", "Rynxs.Policy"],
         ["Rynxs.Agents"] = ["Rynxs.Resources", "Rynxs.Ledger", "Rynxs.Policy", "Rynxs.Sandbox"],
         ["Rynxs.Operator"] = ["Rynxs.Resources", "Rynxs.Ledger", "Rynxs.Policy", "Rynxs.Sandbox"],
         ["Rynxs.Server"] =
