@@ -10,7 +10,7 @@ namespace Rynxs.ResourceServer.Kinds;
 /// definition: <c>Name [flags] [- description]</c>; an indented line a field: <c>name type [flags] [- description]</c>.
 /// Types: <c>string bool int32 int64 double quantity time microtime intstr bytes object any</c>, a definition of the same or any package,
 /// <c>[T]</c> a list, <c>{T}</c> a map. Flags: <c>!</c> required; <c>=V</c> default; <c>enum=A|B</c>; <c>set</c>, <c>map=K,K</c> list types; <c>merge[=K]</c>,
-/// <c>replace</c>, <c>retain</c> patch strategies; <c>atomic</c>; <c>any-or=D</c> (a definition: any value, an object like D);
+/// <c>replace</c>, <c>retain</c> patch strategies; <c>atomic</c>; <c>nullable</c>; <c>any-or=D</c> (a definition: any value, an object like D);
 /// <c>kind</c> (a definition: a whole object, with apiVersion, kind and metadata).
 /// </summary>
 internal sealed class FieldTable
@@ -92,7 +92,6 @@ internal sealed class FieldTable
             schema = flag switch
             {
                 "atomic" => schema with { MapType = MapType.Atomic },
-            "nullable" => schema with { Nullable = true },
                 "kind" => schema,
                 _ when flag.StartsWith("any-or=", StringComparison.Ordinal) =>
                     schema with { Type = SchemaType.Any, Properties = _definitions[$"{package}.{flag[7..]}"].Schema.Properties },

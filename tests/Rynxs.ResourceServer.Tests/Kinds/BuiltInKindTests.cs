@@ -13,7 +13,7 @@ public sealed class BuiltInKindTests
         BuiltInKinds.All.Select(kind => kind.StoragePrefix).ShouldBeUnique();
         foreach (ServedKind kind in BuiltInKinds.All)
         {
-            kind.Schema.Properties.ShouldContainKey("metadata", kind.Kind);
+            kind.Schema.Properties.Keys.ShouldContain("metadata", kind.Kind);
             kind.Strategic.ShouldBeTrue();
             kind.Schema.Definition.ShouldNotBeNull();
             foreach (PrinterColumn column in kind.Columns)
@@ -87,7 +87,7 @@ public sealed class BuiltInKindTests
         JsonNode.DeepEquals(deployment["spec"], Json("""
             {"selector":{"matchLabels":{"a":"b"}},"replicas":1,"revisionHistoryLimit":10,"progressDeadlineSeconds":600,
              "strategy":{"type":"RollingUpdate","rollingUpdate":{"maxSurge":"25%","maxUnavailable":"25%"}},
-             "template":{"metadata":{"labels":{"a":"b"}},"spec":{"dnsPolicy":"ClusterFirst","enableServiceLinks":true,"restartPolicy":"Always","schedulerName":"default-scheduler",
+             "template":{"metadata":{"labels":{"a":"b"}},"spec":{"dnsPolicy":"ClusterFirst","restartPolicy":"Always","schedulerName":"default-scheduler",
               "securityContext":{},"terminationGracePeriodSeconds":30,
               "containers":[{"name":"c","image":"nginx","imagePullPolicy":"Always","resources":{},"terminationMessagePath":"/dev/termination-log","terminationMessagePolicy":"File",
                 "ports":[{"containerPort":80,"protocol":"TCP"}],

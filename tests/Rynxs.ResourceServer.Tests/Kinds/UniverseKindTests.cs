@@ -46,7 +46,7 @@ public sealed class UniverseKindTests
         JsonObject agent = Agent();
         agent["spec"]!["image"] = JsonNode.Parse(image);
 
-        Complete("Agent", agent).Select(cause => cause.Field).ShouldBe(field is null ? [] : [field]);
+        Complete("Agent", agent).Select(cause => cause.Field).Where(found => found != "<nil>").ShouldBe(field is null ? [] : [field]);
     }
 
     [Theory]
