@@ -3,6 +3,7 @@ using Rynxs.ResourceServer.Applying;
 using Rynxs.ResourceServer.Patching;
 using Rynxs.ResourceServer.Schemas;
 using Rynxs.ResourceServer.Storage;
+using Rynxs.Resources.Serialization;
 
 namespace Rynxs.ResourceServer.Objects;
 
@@ -58,7 +59,7 @@ internal sealed partial class ObjectPipeline
         JsonObject patched = patch switch
         {
             PatchDocument.Json json => JsonPatch.Apply(document, json.Operations),
-            PatchDocument.Merge merge => Merge(document, merge.Patch),
+            PatchDocument.Merge merge => MergePatch.Apply(document, merge.Patch),
             PatchDocument.Strategic strategic => StrategicMergePatch.Apply(document, strategic.Patch, request.Kind.Kind.Schema),
             _ => throw new System.Diagnostics.UnreachableException(),
         };
@@ -68,27 +69,6 @@ internal sealed partial class ObjectPipeline
         if (request.Kind.Kind.Namespaced && Text(Metadata(patched), "namespace") != request.Namespace)
             throw ApiErrors.BadRequest("the namespace of the provided object does not match the namespace sent on the request");
         return patched;
-    }
-
-    /// <summary>RFC 7396 on a copy; the depth of the patch is bounded by its parser.</summary>
-    private static JsonObject Merge(JsonObject document, JsonObject patch)
-    {
-        JsonObject result = [];
-        foreach ((string name, JsonNode? value) in document)
-        {
-            if (!patch.ContainsKey(name))
-                result[name] = value?.DeepClone();
-        }
-
-        foreach ((string name, JsonNode? change) in patch)
-        {
-            if (change is JsonObject inner)
-                result[name] = Merge(document[name] as JsonObject ?? [], inner);
-            else if (change is not null)
-                result[name] = change.DeepClone();
-        }
-
-        return result;
     }
 
     public static ApiException Refusal(PatchException e) => new(new ApiStatus
@@ -108,18 +88,19 @@ internal sealed partial class ObjectPipeline
         string name = Text(Metadata(applied), "name");
         if (name.Length > 0 && name != request.Name)
             throw ApiErrors.BadRequest($"the name of the object ({name}) does not match the name on the URL ({request.Name})");
-        Metadata(applied)["name"] = request.Name;
-        Address(request, applied);
-        PruneAfterPatch(request, applied, apply, duplicates);
+        if (name.Length == 0)
+            throw ApiErrors.BadRequest($"the name of the object ({request.Name} based on URL) was undeterminable: name must be provided");
         ApplyRequest how = new()
         {
             Manager = request.FieldManager,
             ApiVersion = request.Kind.Kind.ApiVersion,
+            Kind = request.Kind.Kind.Kind,
             Subresource = request.Subresource ?? "",
             Force = apply.Force,
             Now = Now(),
             IgnoredPaths = ResetFields.Of(request.Kind.Kind, request.Subresource ?? ""),
             OtherVersions = Tracked(request).OtherVersions,
+            Blank = ResetFields.BlankOf(request.Kind.Kind),
         };
         try
         {
@@ -139,11 +120,15 @@ internal sealed partial class ObjectPipeline
                     if (Text(Metadata(applied), "uid").Length > 0)
                         throw ApiErrors.Conflict(request.Kind.Kind, request.Name, $"uid mismatch: the provided object specified uid {Text(Metadata(applied), "uid")}, and no existing object was found");
                     JsonObject made = ServerSideApply.Apply(null, applied, request.Kind.Kind.Schema, how);
+                    Address(request, made);
+                    Prune(request, made, duplicates);
                     PrepareCreate(request, made, tracks: false);
                     return new Decision.Put(made);
                 }
 
                 JsonObject next = ServerSideApply.Apply(live, applied, request.Kind.Kind.Schema, how);
+                Address(request, next);
+                Prune(request, next, duplicates);
                 JsonNode? managers = Copy(Metadata(next)["managedFields"]);
                 // Conditions are those of the configuration: the merged document has the live object's.
                 CarryConditions(applied, next);
