@@ -85,6 +85,9 @@ public sealed record ServerOptions
     /// <summary>Clock of everything in this process.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 
+    /// <summary>Namespaces that the first start makes beside Kubernetes' own; tests add theirs.</summary>
+    internal IReadOnlyList<string> InitialNamespaces { get; init; } = ["rynxs"];
+
     /// <summary>Puts something between every part and the ledger: the crash tests end the process at a chosen append. Null: nothing.</summary>
     internal Func<ILedger, ILedger>? LedgerDecorator { get; init; }
 

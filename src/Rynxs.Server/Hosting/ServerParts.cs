@@ -134,7 +134,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
                 MutationLog = new LedgerMutationLog(Control),
                 AllKinds = _options.AllKinds,
                 RequireNamespaces = true,
-                InitialNamespaces = ["rynxs"],
+                InitialNamespaces = _options.InitialNamespaces,
             },
             cancellationToken,
             loggers.CreateLogger<ResourceStore>());
