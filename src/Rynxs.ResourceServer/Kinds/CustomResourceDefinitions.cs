@@ -57,15 +57,18 @@ public static class CustomResourceDefinitions
 
     /// <summary>
     /// The status to write: acceptedNames, conditions NamesAccepted and Established, storedVersions (kept and extended by the storage version).
-    /// <paramref name="others"/> are kinds already served, whose names in the same group win; those of this very CRD do not count.
-    /// Established is True only if the names were accepted; only then serve the kinds.
+    /// <paramref name="others"/> are kinds already served, whose names in the same group win; leave those of this very CRD out of it.
+    /// A CRD of a kind that the server has of its own is accepted only if it brings no version beside the server's: another version would be a way to the
+    /// same stored objects without their rules. Established is True only if the names were accepted; only then serve the kinds.
     /// </summary>
     public static JsonObject Status(JsonObject definition, IReadOnlyList<ServedKind> others, DateTimeOffset now)
     {
         JsonObject names = definition["spec"]?["names"] as JsonObject ?? [];
         string group = definition["spec"]?["group"].Text() ?? "";
         string plural = names["plural"].Text() ?? "";
-        ServedKind[] rivals = [.. others.Where(kind => kind.Group == group && kind.Plural != plural)];
+        ServedKind[] same = [.. others.Where(kind => kind.Group == group && kind.Plural == plural)];
+        bool bringsNothing = Versions(definition).All(version => same.Any(kind => kind.Version == version["name"].Text() && kind.Kind == names["kind"].Text()));
+        ServedKind[] rivals = [.. others.Where(kind => kind.Group == group && (kind.Plural != plural || !bringsNothing))];
         JsonObject accepted = definition["status"]?["acceptedNames"]?.DeepClone() as JsonObject ?? new JsonObject { ["kind"] = "", ["plural"] = "" };
         (string Reason, string Message)? conflict = Conflict(names, rivals);
         if (conflict is null)

@@ -18,11 +18,11 @@ public sealed class OpenApiDocuments
     private readonly Lazy<OpenApiDocument> _v2;
     private readonly Lazy<ReadOnlyMemory<byte>> _index;
 
-    /// <summary>Nothing is written yet.</summary>
+    /// <summary>Nothing is written yet. Of kinds with one name the first counts: kubectl refuses a document with a path that stands there twice.</summary>
     public OpenApiDocuments(IReadOnlyList<ServedKind> kinds)
     {
-        _kinds = kinds;
-        foreach (IGrouping<string, ServedKind> group in kinds.GroupBy(PathOf))
+        _kinds = [.. kinds.DistinctBy(kind => (kind.Group, kind.Version, kind.Plural))];
+        foreach (IGrouping<string, ServedKind> group in _kinds.GroupBy(PathOf))
             _groupVersions.Add(group.Key, [.. group.OrderBy(kind => kind.Plural, StringComparer.Ordinal)]);
         _v2 = new Lazy<OpenApiDocument>(() => Write(writer => new SwaggerWriter(writer).Write(_kinds)));
         _index = new Lazy<ReadOnlyMemory<byte>>(WriteIndex);

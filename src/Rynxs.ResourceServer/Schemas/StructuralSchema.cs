@@ -1,4 +1,5 @@
 using System.Collections.ObjectModel;
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using System.Text.Json.Nodes;
 
@@ -11,9 +12,6 @@ namespace Rynxs.ResourceServer.Schemas;
 /// </summary>
 public sealed record StructuralSchema
 {
-    // Before all that makes nodes: static members are initialised in the order of the text.
-    private static readonly IReadOnlyDictionary<string, StructuralSchema> NoProperties = new Dictionary<string, StructuralSchema>();
-
     /// <summary>A node that allows anything and keeps it.</summary>
     public static StructuralSchema Anything { get; } = new() { PreserveUnknownFields = true };
 
@@ -113,6 +111,7 @@ public sealed record StructuralSchema
 }
 
 /// <summary>JSON type of a place.</summary>
+[SuppressMessage("Naming", "CA1720", Justification = "These are JSON's names of its types.")]
 public enum SchemaType
 {
     /// <summary>No type is demanded.</summary>

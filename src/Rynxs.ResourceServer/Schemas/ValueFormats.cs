@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Text;
 using System.Globalization;
 using System.Net;
@@ -88,6 +89,7 @@ internal static partial class ValueFormats
 internal static class GoDuration
 {
     private const int MaxLength = 100;
+    private static readonly SearchValues<char> Digits = SearchValues.Create("0123456789.");
 
     /// <summary>Range: what 64 bits of nanoseconds hold.</summary>
     public static bool TryParse(string text, out TimeSpan duration)
@@ -106,7 +108,7 @@ internal static class GoDuration
         bool any = false;
         while (rest.Length > 0)
         {
-            int digits = rest.IndexOfAnyExcept("0123456789.");
+            int digits = rest.IndexOfAnyExcept(Digits);
             if (digits <= 0 || digits > 20 || !decimal.TryParse(rest[..digits], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal number))
                 return false;
             rest = rest[digits..];

@@ -1,6 +1,8 @@
 using System.Text.Json.Nodes;
 using Rynxs.ResourceServer.Kinds;
 using Rynxs.ResourceServer.Schemas;
+using Rynxs.Resources.Crds;
+using Rynxs.Resources.Meta;
 
 namespace Rynxs.ResourceServer.Tests.Kinds;
 
@@ -72,6 +74,24 @@ public sealed class CustomResourceDefinitionTests
         status["conditions"]!.AsArray().Select(condition => $"{condition!["type"]}={condition["status"]} {condition["reason"]}")
             .ShouldBe(["NamesAccepted=False KindConflict", "Established=False NotAccepted"]);
         status["acceptedNames"]!["kind"]!.GetValue<string>().ShouldBe("");
+    }
+
+    [Fact]
+    public void G1_another_version_of_the_servers_own_kind_is_not_let_in_beside_its_rules()
+    {
+        JsonObject own = CrdManifests.Of(ResourceTypes.Agent);
+        JsonObject loose = CrdManifests.Of(ResourceTypes.Agent);
+        loose["spec"]!["versions"]![0]!["name"] = "v2";
+
+        Established(loose).ShouldBe("False PluralConflict");
+        Established(own).ShouldBe("True NoConflicts"); // Positive control: the same manifest as the server's own changes nothing.
+
+        static string Established(JsonObject definition)
+        {
+            CustomResourceDefinitions.Default(definition);
+            JsonArray conditions = CustomResourceDefinitions.Status(definition, UniverseKinds.All, Now)["conditions"]!.AsArray();
+            return $"{conditions[1]!["status"]} {conditions[0]!["reason"]}";
+        }
     }
 
     /// <summary>Recorded from kube-apiserver 1.36.2: what each change breaks, or the beginning of what is told of it.</summary>

@@ -52,7 +52,7 @@ public sealed class RealServerKindTests
         Deviations.Except(differences).ShouldBeEmpty("a deviation that is none any more");
     }
 
-    private static void Compare(JsonObject ours, JsonObject real, ISet<string> differences)
+    private static void Compare(JsonObject ours, JsonObject real, SortedSet<string> differences)
     {
         foreach ((string name, JsonNode? schema) in ours)
         {
@@ -90,7 +90,7 @@ public sealed class RealServerKindTests
         }
     }
 
-    private static void CompareField(string place, JsonObject ours, JsonObject real, JsonObject ourDefinitions, JsonObject realDefinitions, ISet<string> differences)
+    private static void CompareField(string place, JsonObject ours, JsonObject real, JsonObject ourDefinitions, JsonObject realDefinitions, SortedSet<string> differences)
     {
         if (Reference(ours) != Reference(real))
         {

@@ -34,6 +34,15 @@ public sealed class OpenApiTests
     }
 
     [Fact]
+    public void Kind_that_is_told_of_twice_is_written_once()
+    {
+        OpenApiDocuments doubled = new([.. UniverseKinds.All, .. UniverseKinds.All]);
+
+        Should.NotThrow(() => References(JsonNode.Parse(doubled.V3("apis/universe.ai/v1alpha1")!.Json.Span)!).Count());
+        Should.NotThrow(() => References(JsonNode.Parse(doubled.V2.Span)!).Count());
+    }
+
+    [Fact]
     public void Operation_ids_are_unique()
     {
         JsonNode swagger = JsonNode.Parse(Documents.V2.Span)!;

@@ -1,3 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
+
 namespace Rynxs.ResourceServer.Schemas.Expressions;
 
 /// <summary>Variables that are in sight.</summary>
@@ -19,6 +21,7 @@ internal sealed record Scope(string Name, object? Value, Scope? Outer)
 /// Evaluates expressions. Types are looked at when a function meets them, as CEL does with dyn: a rule that the real server's type checker refuses
 /// may compile here, and fails when it runs.
 /// </summary>
+[SuppressMessage("Performance", "CA1859", Justification = "A CEL value is any object, errors included.")]
 internal sealed class Evaluator(CelBudget budget)
 {
     /// <exception cref="CelBudgetException">It took too much.</exception>

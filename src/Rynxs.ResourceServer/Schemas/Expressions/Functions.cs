@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using Rynxs.ResourceServer.Schemas;
 
 namespace Rynxs.ResourceServer.Schemas.Expressions;
 

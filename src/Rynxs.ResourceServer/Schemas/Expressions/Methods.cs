@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
@@ -5,6 +6,7 @@ using System.Text.RegularExpressions;
 namespace Rynxs.ResourceServer.Schemas.Expressions;
 
 /// <summary>Functions that are called on a value.</summary>
+[SuppressMessage("Performance", "CA1859", Justification = "A CEL value is any object, errors included.")]
 internal static class Methods
 {
     public static object? Call(string name, object? target, object?[] arguments, CelBudget budget) => target switch

@@ -1,6 +1,9 @@
+using System.Diagnostics.CodeAnalysis;
+
 namespace Rynxs.ResourceServer.Schemas.Expressions;
 
 /// <summary>Operators of CEL. Integers that overflow are errors, not other integers.</summary>
+[SuppressMessage("Performance", "CA1859", Justification = "A CEL value is any object, errors included.")]
 internal static class Operators
 {
     private static readonly CelError Overflow = new("integer overflow");
