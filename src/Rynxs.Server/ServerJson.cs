@@ -18,7 +18,6 @@ namespace Rynxs.Server;
 [JsonSerializable(typeof(SandboxStatusResponse))]
 [JsonSerializable(typeof(HealthResponse))]
 [JsonSerializable(typeof(ReadinessResponse))]
-[JsonSerializable(typeof(VersionResponse))]
 [JsonSerializable(typeof(WhoAmIResponse))]
 [JsonSerializable(typeof(ExecBody))]
 [JsonSerializable(typeof(ExecResponse))]

@@ -30,6 +30,13 @@ internal static class UpCommand
             HelpName = "N",
             DefaultValueFactory = _ => 1000,
         };
+        var api = new Option<string>("--api")
+        {
+            Description = "core, or all: also the workload, network, storage and role kinds of Kubernetes, stored without anything that acts on them.",
+            HelpName = "core|all",
+            DefaultValueFactory = _ => "core",
+        };
+        api.AcceptOnlyFromAmong("core", "all");
         var oidc = new OidcSettings();
         var anonymous = new Option<bool>("--dangerous-allow-anonymous")
         {
@@ -48,7 +55,7 @@ internal static class UpCommand
         };
         var command = new Command("up", "Runs a server on this machine until it is interrupted. Logs are JSON lines on standard error, beside a few lines of text about start and stop.")
         {
-            listen, listenTls, tlsNames, anonymous, rate, drain, log, guarded,
+            listen, listenTls, tlsNames, api, anonymous, rate, drain, log, guarded,
         };
         oidc.AddTo(command);
         command.SetAction((parsed, cancellationToken) => RunAsync(
@@ -58,6 +65,7 @@ internal static class UpCommand
                 Listen = parsed.GetRequiredValue(listen),
                 ListenTls = parsed.GetRequiredValue(listenTls),
                 TlsNames = parsed.GetValue(tlsNames) ?? [],
+                AllKinds = parsed.GetValue(api) == "all",
                 RequestsPerSecond = parsed.GetValue(rate),
                 Oidc = oidc.Read(parsed),
                 DangerousAllowAnonymous = parsed.GetValue(anonymous),

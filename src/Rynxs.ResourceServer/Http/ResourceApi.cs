@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Rynxs.ResourceServer.Discovery;
 using Rynxs.ResourceServer.Objects;
+using Rynxs.ResourceServer.Protobuf;
 using Rynxs.ResourceServer.Storage;
 using Rynxs.Resources.Client;
 using Rynxs.Resources.Identity;
@@ -54,6 +55,7 @@ public static class ResourceApi
             string path = context.Request.Path.Value ?? "";
             try
             {
+                await ProtobufBody.ReplaceAsync(context, state.Options.MaxBodyBytes);
                 if (path.StartsWith("/openapi", StringComparison.Ordinal) || path.StartsWith("/version", StringComparison.Ordinal))
                     await new DiscoveryEndpoint(context, state, response).DocumentAsync(path);
                 else if (ApiRoute.Parse(path) is not { } route)

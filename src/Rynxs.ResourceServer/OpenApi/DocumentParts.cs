@@ -7,10 +7,14 @@ namespace Rynxs.ResourceServer.OpenApi;
 /// <summary>What both versions of OpenAPI write in the same way: definitions and the kinds of operations.</summary>
 internal sealed class DocumentParts(Utf8JsonWriter writer, SchemaJson schemas)
 {
-    public static readonly string[] PatchTypes =
-        ["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"];
+    private static readonly string[] AnyPatch = ["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"];
+
+    private static readonly string[] StrategicPatch = [.. AnyPatch, "application/strategic-merge-patch+json"];
 
     public static readonly string[] BodyTypes = ["application/json", "application/yaml"];
+
+    /// <summary>Forms of a patch that an operation takes.</summary>
+    public static string[] PatchTypes(Operation operation) => operation.Strategic ? StrategicPatch : AnyPatch;
 
     private static readonly Dictionary<string, (string Type, string Description)> Parameters = new()
     {

@@ -90,7 +90,7 @@ internal sealed class OpenApi3Writer
     private void WriteBody(Operation operation)
     {
         _writer.WriteStartObject("requestBody");
-        WriteContent(operation.Method == "patch" ? DocumentParts.PatchTypes : operation.Method == "delete" ? ["*/*"] : DocumentParts.BodyTypes, operation.Body ?? "");
+        WriteContent(operation.Method == "patch" ? DocumentParts.PatchTypes(operation) : operation.Method == "delete" ? ["*/*"] : DocumentParts.BodyTypes, operation.Body ?? "");
         if (operation.Method != "delete")
             _writer.WriteBoolean("required", true);
         _writer.WriteEndObject();

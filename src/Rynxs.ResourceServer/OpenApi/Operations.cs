@@ -9,7 +9,11 @@ namespace Rynxs.ResourceServer.OpenApi;
 /// <param name="Answer">Definition of the body that comes back.</param>
 /// <param name="Body">Definition of the body that is sent; null for none.</param>
 /// <param name="Parameters">Names of query parameters.</param>
-internal sealed record Operation(string Method, string Action, string Id, string Answer, string? Body, IReadOnlyList<string> Parameters);
+internal sealed record Operation(string Method, string Action, string Id, string Answer, string? Body, IReadOnlyList<string> Parameters)
+{
+    /// <summary>Whether a patch may be a strategic merge patch: kubectl apply chooses its form by this, and sends nothing else.</summary>
+    public bool Strategic { get; init; }
+}
 
 /// <summary>Paths and operations of a kind, the same in both versions of OpenAPI.</summary>
 internal static class Operations
@@ -59,7 +63,7 @@ internal static class Operations
         yield return (place + "/{name}", Some(kind,
             ("get", new Operation("get", "get", $"read{word}{scope}{kind.Kind}", self, null, Read)),
             ("update", new Operation("put", "put", $"replace{word}{scope}{kind.Kind}", self, self, Write)),
-            ("patch", new Operation("patch", "patch", $"patch{word}{scope}{kind.Kind}", self, Patch, PatchWrite)),
+            ("patch", new Operation("patch", "patch", $"patch{word}{scope}{kind.Kind}", self, Patch, PatchWrite) { Strategic = kind.Strategic }),
             ("delete", new Operation("delete", "delete", $"delete{word}{scope}{kind.Kind}", Status, DeleteOptions, Delete))));
         if (kind.HasStatus)
             yield return (place + "/{name}/status", Subresource(kind, word + scope, "Status", self));
@@ -71,7 +75,7 @@ internal static class Operations
     [
         new("get", "get", $"read{word}{kind.Kind}{name}", body, null, Read),
         new("put", "put", $"replace{word}{kind.Kind}{name}", body, body, Write),
-        new("patch", "patch", $"patch{word}{kind.Kind}{name}", body, Patch, PatchWrite),
+        new("patch", "patch", $"patch{word}{kind.Kind}{name}", body, Patch, PatchWrite) { Strategic = kind.Strategic },
     ];
 
     private static List<Operation> Some(ServedKind kind, params ReadOnlySpan<(string Verb, Operation Operation)> all)

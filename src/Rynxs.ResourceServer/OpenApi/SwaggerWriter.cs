@@ -46,7 +46,7 @@ internal sealed class SwaggerWriter
         {
             _writer.WriteStartObject(operation.Method);
             _writer.WriteString("operationId", operation.Id);
-            Texts("consumes", operation.Method == "patch" ? DocumentParts.PatchTypes : operation.Body is null ? ["*/*"] : DocumentParts.BodyTypes);
+            Texts("consumes", operation.Method == "patch" ? DocumentParts.PatchTypes(operation) : operation.Body is null ? ["*/*"] : DocumentParts.BodyTypes);
             Texts("produces", DocumentParts.BodyTypes);
             _writer.WriteStartArray("parameters");
             if (operation.Body is not null)

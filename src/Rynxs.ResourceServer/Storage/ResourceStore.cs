@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Rynxs.ResourceServer.CustomKinds;
@@ -8,6 +9,7 @@ using Rynxs.ResourceServer.Owners;
 using Rynxs.Resources.Client;
 using Rynxs.Resources.Identity;
 using Rynxs.Resources.Manifests;
+using Rynxs.Resources.Meta;
 
 namespace Rynxs.ResourceServer.Storage;
 
@@ -89,6 +91,19 @@ public sealed class ResourceStore : IAsyncDisposable
     /// <see cref="BurnVersionsThroughAsync"/>, by whoever set <see cref="ResourceStoreOptions.RequireNamespaces"/>.
     /// </summary>
     public Task EnsureNamespacesAsync(CancellationToken cancellationToken) => Namespaces.EnsureAsync(cancellationToken);
+
+    /// <summary>An object of any kind as it is stored, for the server's own questions: nobody's rights are asked. Null when it does not exist.</summary>
+    /// <param name="group">API group; empty for the core group.</param>
+    /// <param name="plural">Such as <c>serviceaccounts</c>.</param>
+    /// <param name="id">Where it is.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    public async Task<JsonObject?> FindDocumentAsync(string group, string plural, NamespacedName id, CancellationToken cancellationToken) =>
+        await Documents.FindAsync(new DocumentKey(new KindKey(group, plural), id.Namespace, id.Name), cancellationToken) is { } stored
+            ? JsonNode.Parse(stored.Body) as JsonObject
+            : null;
+
+    /// <summary>Whether a kind lives in namespaces; null when it is not served.</summary>
+    public bool? IsNamespaced(string group, string plural) => Kinds.Current.Find(new KindKey(group, plural))?.Kind.Namespaced;
 
     /// <summary>A client that acts for <paramref name="principal"/>.</summary>
     public IResourceClient For(Principal principal) => new StoreClient(this, principal);

@@ -75,7 +75,8 @@ internal static class HttpPipeline
         new AgentLogEndpoints(parts.Store, parts.Chains, state, parts.Workspaces, application.Lifetime.ApplicationStopping).Map(application);
         application.MapApprovals(parts.Store, options.TimeProvider);
         identity.Map(application);
-        application.MapResourceApi(parts.Store, context => context.Principal()).WithMetadata(KubernetesEndpoint.Marker);
+        application.MapResourceApi(parts.Store, context => context.Principal(), new ResourceApiOptions { OtherResources = IdentityParts.Discovered })
+            .WithMetadata(KubernetesEndpoint.Marker);
         var doctor = new DoctorChecks(state, parts.Images, parts.Runtime, parts.Store);
         application.MapGet("/api/v1/doctor", async (HttpContext context) =>
         {

@@ -153,7 +153,7 @@ public sealed class RynxsServer : IAsyncDisposable
             exporter = new PrometheusExporter(meters);
             var loggers = application.Services.GetRequiredService<ILoggerFactory>();
             parts = await ServerParts.OpenAsync(options, state, new ServerMetrics(meters), meters, loggers, cancellationToken);
-            identity = new IdentityParts(options, state.Path, authority, tokens, parts.FindServiceAccountAsync, parts.IsNamespaced, loggers);
+            identity = new IdentityParts(options, state.Path, authority, tokens, parts.FindServiceAccountAsync, parts.Store.IsNamespaced, loggers);
             parts.Background.Start("live-requests", identity.Live.RunAsync);
             HttpPipeline.Map(application, options, endpoint, state, identity, parts, exporter);
             await application.StartAsync(cancellationToken);

@@ -23,6 +23,11 @@ public sealed record ServerOptions
     /// <summary>Further names and addresses of the server's certificate, beside localhost, the loopback addresses and the address of <see cref="ListenTls"/>.</summary>
     public IReadOnlyList<string> TlsNames { get; init; } = [];
 
+    /// <summary>
+    /// Also serves the workload, network, storage and role kinds of Kubernetes as stored objects: nothing acts on them. Default: the core kinds alone.
+    /// </summary>
+    public bool AllKinds { get; init; }
+
     /// <summary>Requests that one principal may begin in a second, 1 to 100,000, default 1,000; bursts of twice as many.</summary>
     public int RequestsPerSecond { get; init; } = 1000;
 
@@ -55,6 +60,9 @@ public sealed record ServerOptions
 
     /// <summary>Clock of everything in this process.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
+
+    /// <summary>Namespaces that the first start makes beside Kubernetes' own; tests add theirs.</summary>
+    internal IReadOnlyList<string> InitialNamespaces { get; init; } = ["rynxs"];
 
     /// <summary>Puts something between every part and the ledger: the crash tests end the process at a chosen append. Null: nothing.</summary>
     internal Func<ILedger, ILedger>? LedgerDecorator { get; init; }

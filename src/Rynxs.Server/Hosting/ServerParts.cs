@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using System.Text.Json.Nodes;
 using Rynxs.Agents.Lifecycle;
 using Rynxs.Agents.Tasks;
 using Rynxs.Ledger;
@@ -6,6 +7,7 @@ using Rynxs.Ledger.Files;
 using Rynxs.Operator.Agents;
 using Rynxs.Resources.Client;
 using Rynxs.Resources.Identity;
+using Rynxs.Resources.Meta;
 using Rynxs.ResourceServer.Storage;
 using Rynxs.Sandbox;
 using Rynxs.Sandbox.GVisor;
@@ -15,7 +17,6 @@ using Rynxs.Server.Audit;
 using Rynxs.Server.Execution;
 using Rynxs.Server.Health;
 using Rynxs.Server.Identity;
-using Rynxs.Server.Identity.Reviews;
 using Rynxs.Server.Metrics;
 using Rynxs.Server.Secrets;
 using Rynxs.Server.State;
@@ -112,10 +113,20 @@ internal sealed partial class ServerParts : IAsyncDisposable
 
         Report("Opening the objects");
         Store = await ResourceStore.OpenAsync(
-            new ResourceStoreOptions { Path = _state.ObjectsPath, TimeProvider = _options.TimeProvider, MutationLog = new LedgerMutationLog(Control) },
-            cancellationToken);
+            new ResourceStoreOptions
+            {
+                Path = _state.ObjectsPath,
+                TimeProvider = _options.TimeProvider,
+                MutationLog = new LedgerMutationLog(Control),
+                AllKinds = _options.AllKinds,
+                RequireNamespaces = true,
+                InitialNamespaces = _options.InitialNamespaces,
+            },
+            cancellationToken,
+            loggers.CreateLogger<ResourceStore>());
         _opened.Push(Store);
         await Store.BurnVersionsThroughAsync(await LedgerMutationLog.HighestVersionAsync(Control, cancellationToken), cancellationToken);
+        await Store.EnsureNamespacesAsync(cancellationToken);
 
         await OpenSandboxesAsync(meters, loggers, cancellationToken);
         Workspaces = new AgentWorkspaces(_state.WorkspacesDirectory);
@@ -214,11 +225,12 @@ internal sealed partial class ServerParts : IAsyncDisposable
         _background.Start("denied-requests", Denied.RunAsync);
     }
 
-    /// <summary>A service account as it is now: the store serves none yet.</summary>
-    public FindServiceAccount FindServiceAccountAsync { get; } = (_, _, _) => ValueTask.FromResult<ServiceAccount?>(null);
-
-    /// <summary>Whether a served kind lives in namespaces; null when it is not served.</summary>
-    public KindScope IsNamespaced { get; } = (_, _) => null;
+    /// <summary>A service account as it is now; one that is being deleted is gone.</summary>
+    public async ValueTask<ServiceAccount?> FindServiceAccountAsync(string resourceNamespace, string name, CancellationToken cancellationToken)
+    {
+        JsonObject? document = await Store.FindDocumentAsync("", "serviceaccounts", new NamespacedName(resourceNamespace, name), cancellationToken);
+        return document is null ? null : ServiceAccount.Read(document);
+    }
 
     private static string ImagesDirectory(ServerOptions options)
     {

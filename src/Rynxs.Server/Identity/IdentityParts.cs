@@ -1,3 +1,4 @@
+using Rynxs.ResourceServer.Http;
 using Rynxs.Server.Hosting;
 using Rynxs.Server.Identity.Reviews;
 using Rynxs.Server.Tls;
@@ -29,6 +30,17 @@ internal sealed class IdentityParts : IDisposable
         _tokenReviews = new TokenReviews(_serviceAccounts, findServiceAccount, authenticator);
     }
 
+    /// <summary>The reviews, for discovery.</summary>
+    public static IReadOnlyList<DiscoveredResource> Discovered { get; } =
+    [
+        Review("authentication.k8s.io", "SelfSubjectReview"),
+        Review("authentication.k8s.io", "TokenReview"),
+        Review("authorization.k8s.io", "LocalSubjectAccessReview", namespaced: true),
+        Review("authorization.k8s.io", "SelfSubjectAccessReview"),
+        Review("authorization.k8s.io", "SelfSubjectRulesReview"),
+        Review("authorization.k8s.io", "SubjectAccessReview"),
+    ];
+
     public RequestGuardServices Guard { get; }
 
     public LiveRequests Live { get; }
@@ -45,4 +57,7 @@ internal sealed class IdentityParts : IDisposable
         _oidc?.Dispose();
         _rates.Dispose();
     }
+
+    private static DiscoveredResource Review(string group, string kind, bool namespaced = false) =>
+        new(group, "v1", kind.ToLowerInvariant() + "s", kind.ToLowerInvariant(), kind, namespaced, ["create"]);
 }

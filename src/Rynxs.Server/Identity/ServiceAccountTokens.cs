@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Microsoft.IdentityModel.JsonWebTokens;
 using Microsoft.IdentityModel.Tokens;
 using Rynxs.Resources.Identity;
@@ -27,6 +28,22 @@ internal sealed record ServiceAccount(string Namespace, string Name, string Uid,
         Uid = Uid,
         Groups = ["system:serviceaccounts", $"system:serviceaccounts:{Namespace}", "system:authenticated"],
     };
+
+    /// <summary>Reads a stored object; null when it is being deleted.</summary>
+    public static ServiceAccount? Read(JsonObject document)
+    {
+        if (document["metadata"] is not JsonObject metadata || metadata["deletionTimestamp"] is not null)
+        {
+            return null;
+        }
+
+        string? roles = metadata["annotations"] is JsonObject annotations ? Text(annotations, RolesAnnotation) : null;
+        return Text(metadata, "namespace") is { } resourceNamespace && Text(metadata, "name") is { } name && Text(metadata, "uid") is { } uid
+            ? new ServiceAccount(resourceNamespace, name, uid, ParseRoles(roles))
+            : null;
+
+        static string? Text(JsonObject from, string field) => from[field] is JsonValue value && value.TryGetValue(out string? text) ? text : null;
+    }
 
     /// <summary>Names that are no roles give none: a slip in an annotation never gives more than was meant.</summary>
     public static IReadOnlySet<Role> ParseRoles(string? annotation) =>

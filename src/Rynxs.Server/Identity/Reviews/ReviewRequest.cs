@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Rynxs.ResourceServer.Protobuf;
 
 namespace Rynxs.Server.Identity.Reviews;
 
@@ -14,10 +15,11 @@ internal static class ReviewRequest
     public static async Task<JsonObject?> ReadAsync(HttpContext context, string apiVersion, string kind)
     {
         string mediaType = (context.Request.ContentType ?? "").Split(';')[0].Trim();
-        if (!mediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase))
+        bool protobuf = mediaType.Equals(ProtobufDocument.MediaType, StringComparison.OrdinalIgnoreCase);
+        if (!protobuf && !mediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase))
         {
             await new KubernetesStatus(
-                "the body of the request was in an unknown format - accepted media types include: application/json",
+                "the body of the request was in an unknown format - accepted media types include: application/json, application/vnd.kubernetes.protobuf",
                 "UnsupportedMediaType", StatusCodes.Status415UnsupportedMediaType).WriteAsync(context);
             return null;
         }
@@ -31,9 +33,9 @@ internal static class ReviewRequest
         JsonObject? given = null;
         try
         {
-            given = JsonNode.Parse(body, nodeOptions: null, Strict) as JsonObject;
+            given = protobuf ? ProtobufDocument.Read(body) : JsonNode.Parse(body, nodeOptions: null, Strict) as JsonObject;
         }
-        catch (JsonException)
+        catch (Exception exception) when (exception is JsonException or FormatException)
         {
             // Answered below, like any other body that is no object.
         }
