@@ -21,7 +21,11 @@ await using (Server ours = await OurServer.StartAsync())
     results.Add(await workload.RunAsync("rynxs", ours));
 results[0] = results[0] with { Start = await OurServer.MeasureStartAsync(workload.Objects) };
 
-if (!args.Contains("--no-peer") && KubernetesServer.Find() is { } executables)
+if (args.Contains("--no-peer"))
+{
+    Console.WriteLine("No peer was asked for.");
+}
+else if (KubernetesServer.Find() is { } executables)
 {
     await using Server peer = await KubernetesServer.StartAsync(executables);
     results.Add(await workload.RunAsync("kube-apiserver + etcd", peer));
