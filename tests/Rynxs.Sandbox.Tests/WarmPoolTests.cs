@@ -121,12 +121,14 @@ public sealed class WarmPoolTests(SandboxHost host)
         }
 
         await runtime.PoolsFullAsync(Token);
-        foreach (int pid in runtime.Reserves().SelectMany(slot => slot.Cgroup.Processes()))
-        {
-            _ = Native.Libc.kill(pid, Native.Libc.SigKill); // the first takes the others with it
-        }
+        GVisorSandbox waiting = runtime.Reserves().Single();
+        var gone = new TaskCompletionSource();
+        waiting.Ended.Register(() => gone.TrySetResult());
+        waiting.Cgroup.Processes().ToList().ForEach(pid => Native.Libc.kill(pid, Native.Libc.SigKill)); // the first takes the others with it
+        await gone.Task.WaitAsync(TimeSpan.FromSeconds(20), Token);
 
         await using ISandbox next = await runtime.CreateAsync(Spec() with { Limits = new SandboxLimits { MemoryBytes = 96L << 20 } }, Token);
+        next.Id.ShouldNotBe(waiting.Id);
         (await next.ExecuteAsync(Python("print('alive')"), Token)).Out().ShouldBe("alive\n");
     }
 

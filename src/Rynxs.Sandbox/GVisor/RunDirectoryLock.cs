@@ -16,12 +16,13 @@ internal static class RunDirectoryLock
         long begin = options.TimeProvider.GetTimestamp();
         while (true)
         {
-            Directory.CreateDirectory(runscRoot, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            Directory.CreateDirectory(options.RunDirectory);
             int file = Libc.open(PathOf(options), Libc.O_RDWR | Libc.O_CREAT | Libc.O_CLOEXEC, 0x180 /* 0600 */);
             bool isOurs = file >= 0 && Libc.flock(file, LockExclusive | LockNoWait) == 0;
             bool spawnerLives = IsLocked(SandboxSpawner.LockPath(options));
-            if (isOurs && !spawnerLives && File.Exists(PathOf(options)) && Directory.Exists(runscRoot))
+            if (isOurs && !spawnerLives && File.Exists(PathOf(options)))
             {
+                Directory.CreateDirectory(runscRoot, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
                 return file;
             }
 
@@ -32,6 +33,7 @@ internal static class RunDirectoryLock
 
             if ((!isOurs && !spawnerLives) || IsHeldByAnother(options) || options.TimeProvider.GetElapsedTime(begin) > SpawnerDeadline)
             {
+                RemoveIfEmpty(options.RunDirectory);
                 throw new SandboxRefusedException("runtime", $"The run directory {options.RunDirectory} is used by another process of the same state.");
             }
 
@@ -45,6 +47,19 @@ internal static class RunDirectoryLock
     }
 
     public static bool IsHeldByAnother(GVisorOptions options) => IsLocked(PathOf(options));
+
+    /// <summary>Who is refused leaves no directory behind that only the refusal made.</summary>
+    private static void RemoveIfEmpty(string directory)
+    {
+        try
+        {
+            Directory.Delete(directory);
+        }
+        catch (IOException)
+        {
+            // The owner's lock is in it.
+        }
+    }
 
     private static string PathOf(GVisorOptions options) => Path.Combine(options.RunDirectory, Sweep.LockName);
 
