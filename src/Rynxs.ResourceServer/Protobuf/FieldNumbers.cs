@@ -1,7 +1,6 @@
 using System.Collections.Frozen;
 using System.Diagnostics;
 using System.Globalization;
-using System.Reflection;
 
 namespace Rynxs.ResourceServer.Protobuf;
 

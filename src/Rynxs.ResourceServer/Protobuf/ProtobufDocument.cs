@@ -164,7 +164,7 @@ public static class ProtobufDocument
         }
     }
 
-    private static JsonNode? Moment(ReadOnlySpan<byte> bytes, string format)
+    private static JsonValue? Moment(ReadOnlySpan<byte> bytes, string format)
     {
         if (bytes.IsEmpty)
             return null; // the zero time, which JSON writes as null
@@ -175,7 +175,7 @@ public static class ProtobufDocument
         return JsonValue.Create(DateTimeOffset.FromUnixTimeSeconds(seconds).AddTicks(nanos / 100).ToString(format, CultureInfo.InvariantCulture));
     }
 
-    private static JsonNode IntOrString(ReadOnlySpan<byte> bytes)
+    private static JsonValue IntOrString(ReadOnlySpan<byte> bytes)
     {
         long type = 0, number = 0;
         string text = "";
