@@ -211,7 +211,7 @@ public sealed class AccessReviewTests(TlsServer shared) : IClassFixture<TlsServe
 
     private async Task CreateAccountAsync(string name, string roles) => await Server.PostAsync(
         "/api/v1/namespaces/rynxs/serviceaccounts",
-        $$$"""{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"{{{name}}}","annotations":{"universe.ai/roles":"{{{roles}}}"}}}""", HttpStatusCode.Created);
+        $$$$"""{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"{{{{name}}}}","annotations":{"universe.ai/roles":"{{{{roles}}}}"}}}""", HttpStatusCode.Created);
 
     private async Task<string> AccountTokenAsync(string name, string spec = "{}")
     {
@@ -223,7 +223,7 @@ public sealed class AccessReviewTests(TlsServer shared) : IClassFixture<TlsServe
     {
         JsonElement answer = await Server.PostAsync(
             "/apis/authentication.k8s.io/v1/tokenreviews",
-            $$$"""{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{"token":"{{{token}}}","audiences":{{{audiences}}}}}""", HttpStatusCode.Created);
+            $$$$"""{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{"token":"{{{{token}}}}","audiences":{{{{audiences}}}}}}""", HttpStatusCode.Created);
         answer.GetRawText().ShouldNotContain(token);
         return answer.GetProperty("status");
     }
