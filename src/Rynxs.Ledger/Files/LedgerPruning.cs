@@ -56,14 +56,17 @@ public static class LedgerPruning
             throw new ArgumentException("The archive must not lie in the ledger.", nameof(archive));
         }
 
-        await using FileLedger ledger = await FileLedger.OpenAsync(options, cancellationToken).ConfigureAwait(false);
-        var pruned = new List<PrunedChain>();
-        foreach (ChainId id in ledger.ListChains())
+        FileLedger ledger = await FileLedger.OpenAsync(options, cancellationToken).ConfigureAwait(false);
+        await using (ledger.ConfigureAwait(false))
         {
-            pruned.Add(await PruneAsync(ledger, id, before, Path.Combine(root, id.RelativePath), cancellationToken).ConfigureAwait(false));
-        }
+            var pruned = new List<PrunedChain>();
+            foreach (ChainId id in ledger.ListChains())
+            {
+                pruned.Add(await PruneAsync(ledger, id, before, Path.Combine(root, id.RelativePath), cancellationToken).ConfigureAwait(false));
+            }
 
-        return pruned;
+            return pruned;
+        }
     }
 
     private static async Task<PrunedChain> PruneAsync(FileLedger ledger, ChainId id, PruneBefore before, string archive, CancellationToken cancellationToken)
