@@ -164,6 +164,7 @@ require_sandbox_host() {
 
 # Programs that only tests use. None is needed to run Rynxs, so a failure is told and the tests that miss one are skipped with a reason.
 #   strace    makes a real fdatasync fail (small; installed)
+#   ceph      a real S3 server for the ledger's S3 store (Debian's radosgw; eng/s3-test-server.sh starts it; installed, no service runs)
 #   promtool  lints the metrics; its package would also start a service, so its file alone is taken out, below artifacts/
 provide_test_tools() {
   local tools="$root/artifacts/tools" work log deb
@@ -178,6 +179,7 @@ provide_test_tools() {
     fi
   fi
 
+  provide_s3_server
   command -v promtool >/dev/null && return 0
   if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
     say 'promtool is missing; the test that uses it is skipped'
@@ -201,6 +203,22 @@ provide_test_tools() {
     rm -rf "$work"
     [[ -x $tools/promtool ]] || say "promtool could not be had (offline?), so the test that uses it is skipped; see ${log#"$root/"}"
   ) 7>"$tools/lock"
+}
+
+provide_s3_server() {
+  local program absent=''
+  for program in ceph-mon ceph-osd radosgw ceph monmaptool; do
+    command -v "$program" >/dev/null || absent=$program
+  done
+  [[ -z $absent ]] && return 0
+  if [[ $(id -u) -ne 0 ]] || ! command -v apt-get >/dev/null || ! agree 'install Ceph (about 55 packages) with apt-get? (the tests of the S3 store need a real server)'; then
+    say "$absent is missing; the tests of the S3 store are skipped"
+    return 0
+  fi
+  say 'installing ceph-mon, ceph-osd, radosgw and ceph-common: a real S3 server for tests'
+  # Their packages start nothing without a configuration; what tests start lies in a directory of theirs. In a subshell: install_packages ends
+  # the script when it cannot.
+  (install_packages ceph-mon ceph-osd radosgw ceph-common) || say 'Ceph could not be installed; the tests of the S3 store are skipped'
 }
 
 # --- the SDK -------------------------------------------------------------------------------------------------------------------------

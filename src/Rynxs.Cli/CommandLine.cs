@@ -4,10 +4,12 @@ using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
 using Rynxs.Cli.Approvals;
 using Rynxs.Cli.Audit;
+using Rynxs.Cli.Benchmarks;
 using Rynxs.Cli.Client;
 using Rynxs.Cli.Completion;
 using Rynxs.Cli.Demo;
 using Rynxs.Cli.Diagnostics;
+using Rynxs.Cli.Forensics;
 using Rynxs.Cli.Hosting;
 using Rynxs.Cli.LedgerFiles;
 using Rynxs.Cli.Objects;
@@ -50,6 +52,8 @@ internal static class CommandLine
             LedgerCommand.Create(screen),
             ReplayCommand.Create(screen),
             WitnessCommand.Create(screen),
+            ForensicsCommand.Create(screen),
+            BenchCommand.Create(screen),
             DoctorCommand.Create(screen),
             TokenCommand.Create(screen),
             VersionCommand.Create(screen),

@@ -81,10 +81,11 @@ public static class ChainVerifier
 
         TreeCheck? tree = await TreeCheck.CreateAsync(chain, marks, options.CheckTree ? stored?.Size ?? 0 : 0, cancellationToken);
         IReadOnlyList<SegmentSource> segments = await chain.ListSegmentsAsync(cancellationToken);
-        ChainReport report = await new ChainWalk(chain.Chain, options, tree, chain.Chain == Control ? anchors : null)
+        PrunedBeginning? pruned = await chain.ReadPrunedAsync(cancellationToken);
+        ChainReport report = await new ChainWalk(chain.Chain, options, tree, chain.Chain == Control ? anchors : null, pruned)
             .VerifyAsync(segments, cancellationToken);
         bool isFile = segments is [{ } only] && only.Name == chain.Location;
-        if (report.FromSeq > 0 && !isFile)
+        if (report.FromSeq > 0 && !isFile && report.FromSeq != pruned?.BeforeSeq)
         {
             // In its own directory a later segment alone means that the earlier ones are gone.
             report = report with

@@ -4,7 +4,7 @@ namespace Rynxs.Ledger.Verifier;
 /// Walks the segments of one chain in order. One block is read while others are verified; results are taken in order. Memory is a block and a
 /// half per processor, whatever the length.
 /// </summary>
-internal sealed class ChainWalk(string chain, VerificationOptions options, TreeCheck? tree, AnchorCollector? anchors)
+internal sealed class ChainWalk(string chain, VerificationOptions options, TreeCheck? tree, AnchorCollector? anchors, PrunedBeginning? pruned = null)
 {
     private static readonly string Genesis = new('0', 64);
 
@@ -22,7 +22,13 @@ internal sealed class ChainWalk(string chain, VerificationOptions options, TreeC
     /// <summary>Verifies segments whose names may state the sequence that they begin with.</summary>
     public async Task<ChainReport> VerifyAsync(IReadOnlyList<SegmentSource> segments, CancellationToken cancellationToken)
     {
-        if (segments is [{ FirstSeq: > 0 and long from }])
+        if (pruned is not null && segments is [{ FirstSeq: { } begins }, ..] && begins == pruned.BeforeSeq)
+        {
+            // The rest of the chain is in an archive: the record that is first here must name its last hash.
+            (_fromSeq, _headSeq, _headHash) = (begins, begins - 1, pruned.HeadHash);
+            await (tree?.SeedAsync(begins, cancellationToken) ?? Task.CompletedTask);
+        }
+        else if (segments is [{ FirstSeq: > 0 and long from }])
         {
             // A lone later segment: what it follows cannot be known.
             (_fromSeq, _headSeq, _headHash) = (from, from - 1, null);

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 
 namespace Rynxs.Ledger.Verifier;
 
@@ -7,6 +8,8 @@ public sealed class FileLedgerSource : LedgerSource
 {
     private const string SegmentPrefix = "records-";
     private const string SegmentSuffix = ".jsonl";
+
+    private const int MaxManifestBytes = 64 * 1024 * 1024;
 
     private readonly string _path;
 
@@ -83,6 +86,29 @@ public sealed class FileLedgerSource : LedgerSource
 
         public override Task<IReadOnlyList<SegmentSource>> ListSegmentsAsync(CancellationToken cancellationToken) =>
             Task.FromResult<IReadOnlyList<SegmentSource>>(File.Exists(path) ? [Segment(path)] : Segments(path));
+
+        public override async Task<PrunedBeginning?> ReadPrunedAsync(CancellationToken cancellationToken)
+        {
+            string file = Path.Combine(path, "manifest.json");
+            if (!File.Exists(file) || new FileInfo(file).Length > MaxManifestBytes)
+            {
+                return null;
+            }
+
+            try
+            {
+                using JsonDocument manifest = JsonDocument.Parse(await File.ReadAllBytesAsync(file, cancellationToken));
+                return manifest.RootElement.TryGetProperty("pruned"u8, out JsonElement pruned) && pruned.ValueKind == JsonValueKind.Object
+                    && pruned.TryGetProperty("before_seq"u8, out JsonElement before) && before.ValueKind == JsonValueKind.Number && before.TryGetInt64(out long seq)
+                    && pruned.TryGetProperty("head_hash"u8, out JsonElement hash) && hash.ValueKind == JsonValueKind.String
+                    ? new PrunedBeginning(seq, hash.GetString() ?? "")
+                    : null;
+            }
+            catch (JsonException)
+            {
+                return null; // Then the chain has to begin with sequence 0, and the report says that it does not.
+            }
+        }
 
         public override Task<IReadOnlyList<SegmentSource>> ListBlobFilesAsync(CancellationToken cancellationToken) =>
             Task.FromResult<IReadOnlyList<SegmentSource>>(Directory.Exists(path)

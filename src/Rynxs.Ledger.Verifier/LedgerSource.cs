@@ -22,6 +22,9 @@ public abstract class ChainSource
     /// <summary>Where it lies, for messages.</summary>
     public abstract string Location { get; }
 
+    /// <summary>What the store says of a beginning that is in an archive; null when the chain is to begin with sequence 0.</summary>
+    public virtual Task<PrunedBeginning?> ReadPrunedAsync(CancellationToken cancellationToken) => Task.FromResult<PrunedBeginning?>(null);
+
     /// <summary>Its parts in order. A store without segments gives one.</summary>
     public abstract Task<IReadOnlyList<SegmentSource>> ListSegmentsAsync(CancellationToken cancellationToken);
 
@@ -40,3 +43,8 @@ public abstract class ChainSource
 /// <param name="FirstSeq">Sequence that the name says it begins with; null when the name says nothing.</param>
 /// <param name="OpenAsync">Opens its bytes for one reading from the start. The verifier disposes the stream.</param>
 public sealed record SegmentSource(string Name, long? FirstSeq, Func<CancellationToken, Task<Stream>> OpenAsync);
+
+/// <summary>A beginning of a chain that is elsewhere.</summary>
+/// <param name="BeforeSeq">First sequence that is here.</param>
+/// <param name="HeadHash">Hash that the first record here must name.</param>
+public sealed record PrunedBeginning(long BeforeSeq, string HeadHash);

@@ -92,6 +92,33 @@ internal sealed class TreeCheck
         return false;
     }
 
+    /// <summary>
+    /// Takes the tree over records that are in an archive from its own tiles: what is said of the whole tree afterwards holds them to the
+    /// signed root.
+    /// </summary>
+    public async Task SeedAsync(long before, CancellationToken cancellationToken)
+    {
+        for (long first = 0; _wantsTree && first < before; first += TileHashes)
+        {
+            int count = (int)Math.Min(TileHashes, before - first);
+            byte[]? tile = await ReadTileAsync(_source, "tile/0/", first / TileHashes, Math.Max(_tiledSize, before), NodeHash.Length, cancellationToken);
+            if (tile is null || tile.Length < count * NodeHash.Length)
+            {
+                Fail(new BlockDefect(0, FailureCodes.TileMissing, $"The tile/0 {first / TileHashes} of the Merkle tree, over records that were archived, is missing."), first);
+                return;
+            }
+
+            var part = new TreePart();
+            CutSubtrees(first, count, tile[..(count * NodeHash.Length)], part);
+            await JoinAsync(part, cancellationToken);
+        }
+
+        while (!_wantsTree && _next < _marks.Length && _marks[_next].Size < before)
+        {
+            _next++; // A head inside the archive: the archive shows it.
+        }
+    }
+
     /// <summary>Computes the subtrees of a verified block and compares it with the tiles of its records.</summary>
     public async Task<TreePart> PrepareAsync(long firstSeq, int records, byte[] hashes, CancellationToken cancellationToken)
     {

@@ -70,10 +70,13 @@ public interface IClaimableChain : ILedgerChain
     /// <exception cref="LedgerUnavailableException">Nothing can be appended.</exception>
     ValueTask<long> ClaimAsync(string principal, CancellationToken cancellationToken);
 
-    /// <summary>Appends in an epoch that the caller has claimed.</summary>
-    /// <exception cref="LedgerFencedException">The chain has a newer epoch, or never had this one; nothing was appended.</exception>
+    /// <summary>Appends entries in an epoch that the caller has claimed: in their order, and in one commit, so all of them or none.</summary>
+    /// <param name="entries">At most 4096.</param>
+    /// <param name="epoch">As <see cref="ClaimAsync"/> gave it.</param>
+    /// <param name="cancellationToken">Honoured until the entries are queued for a commit.</param>
+    /// <exception cref="LedgerFencedException">The chain is in another epoch; nothing was appended.</exception>
     /// <inheritdoc cref="ILedgerChain.AppendAsync"/>
-    ValueTask<AppendedRecord> AppendAsync(LedgerEntry entry, long epoch, CancellationToken cancellationToken);
+    ValueTask<IReadOnlyList<AppendedRecord>> AppendAsync(IReadOnlyList<LedgerEntry> entries, long epoch, CancellationToken cancellationToken);
 }
 
 /// <summary>The store refused or failed; nothing was appended as far as is known.</summary>

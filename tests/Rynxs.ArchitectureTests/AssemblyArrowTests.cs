@@ -14,6 +14,7 @@ public sealed class AssemblyArrowTests
     {
         ["Rynxs.Ledger"] = [],
         ["Rynxs.Ledger.Verifier"] = [],
+        ["Rynxs.Ledger.Stores"] = ["Rynxs.Ledger"],
         ["Rynxs.Policy"] = [],
         ["Rynxs.Resources"] = [],
         ["Rynxs.ResourceServer"] = ["Rynxs.Resources"],
@@ -22,10 +23,10 @@ public sealed class AssemblyArrowTests
         ["Rynxs.Operator"] = ["Rynxs.Resources", "Rynxs.Ledger", "Rynxs.Policy", "Rynxs.Sandbox"],
         ["Rynxs.Server"] =
         [
-            "Rynxs.Ledger", "Rynxs.Ledger.Verifier", "Rynxs.Policy", "Rynxs.Resources", "Rynxs.ResourceServer", "Rynxs.Sandbox",
+            "Rynxs.Ledger", "Rynxs.Ledger.Stores", "Rynxs.Ledger.Verifier", "Rynxs.Policy", "Rynxs.Resources", "Rynxs.ResourceServer", "Rynxs.Sandbox",
             "Rynxs.Agents", "Rynxs.Operator",
         ],
-        ["rynxs"] = ["Rynxs.Resources", "Rynxs.Ledger", "Rynxs.Ledger.Verifier", "Rynxs.Server"],
+        ["rynxs"] = ["Rynxs.Resources", "Rynxs.Ledger", "Rynxs.Ledger.Stores", "Rynxs.Ledger.Verifier", "Rynxs.Server"],
     };
 
     /// <summary>The ledger and its verifier use the base class library alone, so that they can ship alone.</summary>

@@ -38,9 +38,19 @@ internal static class UpCommand
         Option<string?> policy = Proofs.ProofArguments.Policy();
         policy.Description = "File in the form of C2SP tlog-policy: the witnesses that are asked (those with a URL) and how many must cosign.";
         var witnessToken = new Option<string?>("--witness-token") { Description = "File with the token that the witnesses want.", HelpName = "FILE" };
+        var export = new Option<string[]>("--export")
+        {
+            Description = "Ships every record of the ledger to this destination (see docs/operations/siem.md). May be repeated.", HelpName = "URL", DefaultValueFactory = _ => [],
+        };
+        var exportToken = new Option<string?>("--export-token-file") { Description = "File with the bearer token for HTTP destinations of --export.", HelpName = "FILE" };
+        var exportCa = new Option<string?>("--export-ca") { Description = "PEM file with the certificates that TLS destinations of --export must chain to.", HelpName = "FILE" };
+        var record = new Option<bool>("--record-sessions")
+        {
+            Description = "Keeps the output of programs in sandboxes as recordings, linked from the audit chain by hash. Output may hold secrets.",
+        };
         var command = new Command("up", "Runs a server on this machine until it is interrupted. Logs are JSON lines on standard error, beside a few lines of text about start and stop.")
         {
-            listen, anonymous, drain, log, guarded, origin, interval, policy, witnessToken,
+            listen, anonymous, drain, log, guarded, origin, interval, policy, witnessToken, export, exportToken, exportCa, record,
         };
         command.SetAction((parsed, cancellationToken) => RunAsync(
             new ServerOptions
@@ -57,6 +67,10 @@ internal static class UpCommand
                     WitnessPolicyPath = parsed.GetValue(policy),
                     WitnessTokenPath = parsed.GetValue(witnessToken),
                 },
+                Exports = parsed.GetValue(export) ?? [],
+                ExportTokenFile = parsed.GetValue(exportToken),
+                ExportCaFile = parsed.GetValue(exportCa),
+                RecordSessions = parsed.GetValue(record),
                 Progress = screen.Note,
             },
             parsed.GetValue(guarded),

@@ -1,7 +1,11 @@
 using System.CommandLine;
 using Rynxs.Cli.Proofs;
+using Rynxs.Cli.Export;
 using Rynxs.Cli.Replay;
+using Rynxs.Cli.Stores;
 using Rynxs.Cli.Terminal;
+using Rynxs.Ledger;
+using Rynxs.Ledger.Stores.Copying;
 using Rynxs.Ledger.Verifier;
 
 namespace Rynxs.Cli.LedgerFiles;
@@ -21,12 +25,19 @@ internal static class LedgerCommand
             ProveCommand.VerifyConsistency(screen),
             RedactCommand.Create(screen),
             LedgerCat.Create(screen),
+            CopyCommand.Copy(screen),
+            CopyCommand.Backup(screen),
+            PruneCommand.Create(screen),
+            ProbeCommand.Create(screen),
+            S3PolicyCommand.Create(screen),
+            ServeCommand.Create(screen),
             TailCommand.Create(screen),
             InspectCommand.Create(screen),
             ReplayCommand.Create(screen),
             CheckpointCommand.Create(screen),
             PointersCommand.Create(screen),
             AuditReportCommand.Create(screen),
+            ExportCommand.Create(screen),
         };
 
     /// <summary>Verifies a path.</summary>
@@ -39,7 +50,11 @@ internal static class LedgerCommand
     {
         try
         {
-            return ChainVerifier.VerifyPath(path, options, cancellationToken);
+            return StoreArguments.IsStore(path) ? VerifyStore(path, options, cancellationToken) : ChainVerifier.VerifyPath(path, options, cancellationToken);
+        }
+        catch (LedgerUnavailableException exception)
+        {
+            throw new CliException(exception.Message);
         }
         catch (FileNotFoundException)
         {
@@ -51,9 +66,17 @@ internal static class LedgerCommand
         }
     }
 
+    private static LedgerVerification VerifyStore(string path, VerificationOptions options, CancellationToken cancellationToken) => Task.Run(
+        async () =>
+        {
+            await using LedgerReader reader = StoreArguments.Parse(path).OpenReader();
+            return await ChainVerifier.VerifyAsync(new StoreLedgerSource(path, reader), options, cancellationToken);
+        },
+        CancellationToken.None).GetAwaiter().GetResult(); // As VerifyPath for files: its callers are synchronous.
+
     /// <summary>The path as an argument, or as the option of the original's command line.</summary>
     public static (Argument<string?> Argument, Option<string?> Alias) PathArgument() => (
-        new Argument<string?>("path") { Description = "A log file, a chain's or ledger's directory, or a state directory.", Arity = ArgumentArity.ZeroOrOne },
+        new Argument<string?>("path") { Description = "A log file, a chain's or ledger's directory, a state directory, sqlite:PATH, or s3://BUCKET/PREFIX (verify only).", Arity = ArgumentArity.ZeroOrOne },
         new Option<string?>("--log") { Description = "The same as PATH.", HelpName = "PATH" });
 
     public static string PathOf(ParseResult parsed, (Argument<string?> Argument, Option<string?> Alias) path) =>

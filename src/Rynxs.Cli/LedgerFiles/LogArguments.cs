@@ -6,6 +6,7 @@ using Rynxs.Cli.Client;
 using Rynxs.Cli.Objects;
 using Rynxs.Cli.Terminal;
 using Rynxs.Ledger;
+using Rynxs.Ledger.Forensics;
 using Rynxs.Ledger.Replay;
 
 namespace Rynxs.Cli.LedgerFiles;
@@ -73,11 +74,7 @@ internal static class LogArguments
     };
 
     /// <summary>Text of a log in one line of output: nothing in it begins another line or moves a cursor, whatever the output is.</summary>
-    public static string OneLine(string? text, int length = 200)
-    {
-        string visible = Screen.Visible(text ?? "").Replace("\n", "\\n", StringComparison.Ordinal).Replace("\t", "\\t", StringComparison.Ordinal);
-        return visible.Length <= length ? visible : visible[..(length - 1)] + "…";
-    }
+    public static string OneLine(string? text, int length = 200) => UntrustedText.OneLine(text, length);
 
     private static T Opened<T>(string path, Func<string, T> open)
     {

@@ -1,5 +1,5 @@
-using System.Globalization;
 using System.Text;
+using Rynxs.Ledger.Forensics;
 using Spectre.Console;
 
 namespace Rynxs.Cli.Terminal;
@@ -79,43 +79,6 @@ internal sealed class Screen
         }
     }
 
-    /// <summary>
-    /// Makes what a terminal would act on or not show visible: controls (C0, C1), bidirectional and zero-width characters, tags, line
-    /// separators and invisible letters. Keeps newline and tab.
-    /// </summary>
-    public static string Visible(string text)
-    {
-        if (!text.EnumerateRunes().Any(IsHidden) && !text.Any(char.IsSurrogate))
-        {
-            return text;
-        }
-
-        var visible = new StringBuilder(text.Length + 16);
-        foreach (Rune rune in text.EnumerateRunes())
-        {
-            if (!IsHidden(rune))
-            {
-                visible.Append(rune);
-                continue;
-            }
-
-            visible.Append(rune.Value switch
-            {
-                < 0x100 => string.Create(CultureInfo.InvariantCulture, $"\\x{rune.Value:x2}"),
-                < 0x10000 => string.Create(CultureInfo.InvariantCulture, $"\\u{rune.Value:x4}"),
-                _ => string.Create(CultureInfo.InvariantCulture, $"\\U{rune.Value:x8}"),
-            });
-        }
-
-        return visible.ToString();
-    }
-
-    // Overrides, isolates and what has no width can make text read differently than it is (CVE-2021-42574); tags and variation selectors
-    // can carry text that nobody sees.
-    private static bool IsHidden(Rune rune) => rune.Value switch
-    {
-        '\n' or '\t' => false,
-        0x115f or 0x1160 or 0x3164 or 0xffa0 or 0x034f or (>= 0xe0000 and <= 0xe0fff) => true,
-        _ => Rune.GetUnicodeCategory(rune) is UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator,
-    };
+    /// <inheritdoc cref="UntrustedText.Visible"/>
+    public static string Visible(string text) => UntrustedText.Visible(text);
 }

@@ -92,6 +92,9 @@ internal sealed class S3ChainStore : IChainStore
     }
 
     /// <inheritdoc/>
+    public ValueTask AddBlobsAsync(IReadOnlyList<BlobLine> blobs) => new(CreateBlobsAsync(blobs, _keys.BlobsOf(0, Guid.NewGuid().ToString("N"))));
+
+    /// <inheritdoc/>
     public IAsyncEnumerable<StoredLines> ReadAsync(long fromSeq, ChainHead head, CancellationToken cancellationToken) =>
         _reader.ReadAsync(fromSeq, head, cancellationToken);
 

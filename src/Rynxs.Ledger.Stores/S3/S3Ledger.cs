@@ -22,6 +22,9 @@ public sealed class S3Ledger : ILedger
         _chains = new ChainSet(OpenChainAsync);
     }
 
+    /// <summary>As it was opened.</summary>
+    internal S3LedgerOptions Options => _options;
+
     /// <summary>Commits whose copy to a mirror file failed since this ledger was opened.</summary>
     public long MirrorFailures => _chains.MirrorFailures;
 
@@ -73,12 +76,16 @@ public sealed class S3Ledger : ILedger
         _client.Dispose();
     }
 
+    /// <summary>A chain's store without the engine, and without the record of an opening: for copying.</summary>
+    internal Task<(S3ChainStore Store, FoundChain Found)> OpenStoreAsync(ChainId id, CancellationToken cancellationToken) =>
+        S3ChainStore.OpenAsync(_client, _options, id, _writesHead, cancellationToken);
+
     private async Task<LedgerChain> OpenChainAsync(ChainId id, ChainOptions options, CancellationToken cancellationToken)
     {
         var settings = new ChainSettings(_options.TimeProvider, _options.WriterId, _options.QueueCapacity);
         for (int attempt = 1; ; attempt++)
         {
-            (S3ChainStore store, FoundChain found) = await S3ChainStore.OpenAsync(_client, _options, id, _writesHead, cancellationToken).ConfigureAwait(false);
+            (S3ChainStore store, FoundChain found) = await OpenStoreAsync(id, cancellationToken).ConfigureAwait(false);
             try
             {
                 return await LedgerChain.OpenAsync(id, options, settings, store, found).ConfigureAwait(false);

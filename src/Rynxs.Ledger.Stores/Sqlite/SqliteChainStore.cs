@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Microsoft.Data.Sqlite;
 using Rynxs.Ledger.Blobs;
 using Rynxs.Ledger.Chains;
@@ -11,12 +10,10 @@ namespace Rynxs.Ledger.Stores.Sqlite;
 /// </summary>
 internal sealed class SqliteChainStore : IChainStore
 {
-    private const int RowsAtOnce = 512;
-    private const int BytesAtOnce = 512 * 1024;
-
     private readonly SqliteDatabase _database;
     private readonly ChainId _id;
     private readonly long _row;
+    private readonly SqliteChainReader _reader;
     private readonly SqliteCommand _claim;
     private readonly SqliteCommand _insertRecord;
     private readonly SqliteCommand _insertBlob;
@@ -24,6 +21,7 @@ internal sealed class SqliteChainStore : IChainStore
     private SqliteChainStore(SqliteDatabase database, ChainId id, long row)
     {
         (_database, _id, _row) = (database, id, row);
+        _reader = new SqliteChainReader(database.Path, id, row);
         _claim = Command(
             "UPDATE chains SET epoch = $epoch, head_seq = $seq, head_hash = $hash "
             + "WHERE id = $chain AND epoch = $epochBefore AND head_seq = $seqBefore AND head_hash = $hashBefore",
@@ -85,31 +83,33 @@ internal sealed class SqliteChainStore : IChainStore
     }
 
     /// <inheritdoc/>
-    public async IAsyncEnumerable<StoredLines> ReadAsync(
-        long fromSeq, ChainHead head, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public ValueTask AddBlobsAsync(IReadOnlyList<BlobLine> blobs)
     {
-        using SqliteConnection reader = OpenReader();
-        string source = $"{_database.Path}, chain {_id}";
-        string? prevHash = fromSeq == 0 ? ChainPosition.Genesis : null;
-        long next = fromSeq;
-        while (next <= head.Seq)
+        try
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            (ReadOnlyMemory<byte> lines, int count) = ReadSome(reader, next, head.Seq);
-            if (count == 0)
+            lock (_database.Gate)
             {
-                yield break; // The caller knows the head, and so that some are missing.
+                using SqliteTransaction transaction = _database.Writer.BeginTransaction(deferred: false);
+                _insertBlob.Transaction = transaction;
+                AddBlobs(blobs);
+                transaction.Commit();
             }
 
-            yield return new StoredLines(source, next, prevHash, lines);
-            next += count;
+            return ValueTask.CompletedTask;
         }
-
-        await Task.CompletedTask.ConfigureAwait(false); // Nothing here waits: what a local read costs, it costs its caller.
+        catch (SqliteException exception)
+        {
+            throw SqliteFailure.Unavailable(_database.Path, exception);
+        }
     }
 
     /// <inheritdoc/>
-    public Task<SideBlob?> FindBlobAsync(Commitment commitment, CancellationToken cancellationToken) => Task.Run(() => FindBlob(commitment), cancellationToken);
+    public IAsyncEnumerable<StoredLines> ReadAsync(long fromSeq, ChainHead head, CancellationToken cancellationToken) =>
+        _reader.ReadAsync(fromSeq, head, cancellationToken);
+
+    /// <inheritdoc/>
+    public Task<SideBlob?> FindBlobAsync(Commitment commitment, CancellationToken cancellationToken) =>
+        Task.Run(() => _reader.FindBlob(commitment), cancellationToken);
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync()
@@ -135,12 +135,7 @@ internal sealed class SqliteChainStore : IChainStore
             throw new LedgerFencedException($"{_database.Path}: another writer has the chain {_id}.");
         }
 
-        foreach (BlobLine blob in commit.Blobs)
-        {
-            Set(_insertBlob, blob.Commitment.Value, blob.Line);
-            _insertBlob.ExecuteNonQuery();
-        }
-
+        AddBlobs(commit.Blobs);
         long seq = commit.Before.Seq;
         for (ReadOnlyMemory<byte> lines = commit.Lines; !lines.IsEmpty;)
         {
@@ -153,79 +148,12 @@ internal sealed class SqliteChainStore : IChainStore
         transaction.Commit();
     }
 
-    private SideBlob? FindBlob(Commitment commitment)
+    private void AddBlobs(IReadOnlyList<BlobLine> blobs)
     {
-        try
+        foreach (BlobLine blob in blobs)
         {
-            using SqliteConnection reader = OpenReader();
-            using SqliteCommand command = reader.CreateCommand();
-            command.CommandText = "SELECT line FROM blobs WHERE chain = $chain AND commitment = $commitment";
-            command.Parameters.AddWithValue("$chain", _row);
-            command.Parameters.AddWithValue("$commitment", commitment.Value);
-            if (command.ExecuteScalar() is not byte[] line)
-            {
-                return null;
-            }
-
-            SideBlob? blob = BlobLine.TryParse(line.AsMemory().TrimEnd((byte)'\n'));
-            return blob?.Commitment == commitment
-                ? blob
-                : throw new LedgerCorruptException(
-                    $"{_database.Path}, chain {_id}: a side blob is not what its commitment says.", _database.Path, -1, commitment.Value, blob?.Commitment.Value);
-        }
-        catch (SqliteException exception)
-        {
-            throw SqliteFailure.Unavailable(_database.Path, exception);
-        }
-    }
-
-    private (ReadOnlyMemory<byte> Lines, int Count) ReadSome(SqliteConnection reader, long fromSeq, long toSeq)
-    {
-        try
-        {
-            using SqliteCommand command = reader.CreateCommand();
-            command.CommandText = "SELECT line FROM records WHERE chain = $chain AND seq BETWEEN $from AND $to ORDER BY seq LIMIT $rows";
-            command.Parameters.AddWithValue("$chain", _row);
-            command.Parameters.AddWithValue("$from", fromSeq);
-            command.Parameters.AddWithValue("$to", toSeq);
-            command.Parameters.AddWithValue("$rows", RowsAtOnce);
-            using SqliteDataReader rows = command.ExecuteReader();
-            using var lines = new MemoryStream();
-            int count = 0;
-            while (lines.Length < BytesAtOnce && rows.Read())
-            {
-                using Stream line = rows.GetStream(0);
-                if (line.Length > LedgerLimits.MaxRecordBytes)
-                {
-                    throw new LedgerCorruptException(
-                        $"{_database.Path}, chain {_id}: the row of sequence {fromSeq + count} is too long.", _database.Path, fromSeq + count, null, null);
-                }
-
-                line.CopyTo(lines);
-                count++;
-            }
-
-            return (lines.ToArray(), count);
-        }
-        catch (SqliteException exception) when (SqliteFailure.IsCorrupt(exception))
-        {
-            throw SqliteFailure.Damaged(_database.Path, exception);
-        }
-        catch (SqliteException exception)
-        {
-            throw SqliteFailure.Unavailable(_database.Path, exception);
-        }
-    }
-
-    private SqliteConnection OpenReader()
-    {
-        try
-        {
-            return SqliteDatabase.OpenReader(_database.Path);
-        }
-        catch (SqliteException exception)
-        {
-            throw SqliteFailure.Unavailable(_database.Path, exception);
+            Set(_insertBlob, blob.Commitment.Value, blob.Line);
+            _insertBlob.ExecuteNonQuery();
         }
     }
 

@@ -22,6 +22,9 @@ public sealed class SqliteLedger : ILedger
         _chains = new ChainSet(OpenChainAsync);
     }
 
+    /// <summary>The file.</summary>
+    internal string Path => _options.Path;
+
     /// <summary>Commits whose copy to a mirror file failed since this ledger was opened.</summary>
     public long MirrorFailures => _chains.MirrorFailures;
 
@@ -34,7 +37,7 @@ public sealed class SqliteLedger : ILedger
         ArgumentNullException.ThrowIfNull(options);
         ArgumentException.ThrowIfNullOrWhiteSpace(options.Path);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.QueueCapacity, 1);
-        return Task.Run(() => Open(options with { Path = Path.GetFullPath(options.Path) }), cancellationToken);
+        return Task.Run(() => Open(options with { Path = System.IO.Path.GetFullPath(options.Path) }), cancellationToken);
     }
 
     /// <summary>
@@ -44,12 +47,12 @@ public sealed class SqliteLedger : ILedger
     /// <exception cref="LedgerUnavailableException">The source cannot be read.</exception>
     /// <exception cref="LedgerCorruptException">The source, or the copy, is damaged.</exception>
     public static Task BackupAsync(string path, string target, CancellationToken cancellationToken) =>
-        Task.Run(() => SqliteBackup.Copy(Path.GetFullPath(path), Path.GetFullPath(target)), cancellationToken);
+        Task.Run(() => SqliteBackup.Copy(System.IO.Path.GetFullPath(path), System.IO.Path.GetFullPath(target)), cancellationToken);
 
     /// <summary>SQLite's own check of the whole file, also of one that is being written to; empty when it finds nothing wrong.</summary>
     /// <remarks>It knows pages and indexes, not hashes: that is <c>rynxs ledger verify</c>.</remarks>
     public static Task<IReadOnlyList<string>> CheckIntegrityAsync(string path, CancellationToken cancellationToken) =>
-        Task.Run(() => SqliteBackup.Check(Path.GetFullPath(path)), cancellationToken);
+        Task.Run(() => SqliteBackup.Check(System.IO.Path.GetFullPath(path)), cancellationToken);
 
     /// <inheritdoc/>
     public ValueTask<ILedgerChain> OpenAsync(ChainId id, ChainOptions options, CancellationToken cancellationToken) =>
@@ -99,7 +102,7 @@ public sealed class SqliteLedger : ILedger
         LedgerLock ledgerLock;
         try
         {
-            LedgerFile.CreateDirectory(Path.GetDirectoryName(options.Path) ?? "/");
+            LedgerFile.CreateDirectory(System.IO.Path.GetDirectoryName(options.Path) ?? "/");
             ledgerLock = LedgerLock.TakeFile(options.Path + ".lock", options.Path, options.TakeOver);
             ledgerLock.FinishTakeOver(); // Nothing to detach: the old writer's transactions compare the epoch.
         }
@@ -119,10 +122,14 @@ public sealed class SqliteLedger : ILedger
         }
     }
 
+    /// <summary>A chain's store without the engine, and without the record of an opening: for copying.</summary>
+    internal Task<(SqliteChainStore Store, FoundChain Found)> OpenStoreAsync(ChainId id, CancellationToken cancellationToken) =>
+        Task.Run(() => OpenStore(id), cancellationToken);
+
     private async Task<LedgerChain> OpenChainAsync(ChainId id, ChainOptions options, CancellationToken cancellationToken)
     {
         _lock.ThrowIfLost();
-        (SqliteChainStore store, FoundChain found) = await Task.Run(() => OpenStore(id), cancellationToken).ConfigureAwait(false);
+        (SqliteChainStore store, FoundChain found) = await OpenStoreAsync(id, cancellationToken).ConfigureAwait(false);
         await foreach (LedgerRecord _ in ChainReader.ReadAsync(
             store, Math.Max(0, found.Head.Seq + 1 - VerifiedAtOpening), found.Head, cancellationToken).ConfigureAwait(false))
         {

@@ -8,8 +8,16 @@ internal static class ChainReader
 {
     /// <summary>The records from a sequence on, up to a head that is known to be good.</summary>
     /// <exception cref="LedgerCorruptException">A record does not verify, or the lines do not lead to the head.</exception>
+    public static IAsyncEnumerable<LedgerRecord> ReadAsync(IChainStore store, long fromSeq, ChainHead head, CancellationToken cancellationToken) =>
+        ReadAsync(store.ReadAsync(fromSeq, head, cancellationToken), fromSeq, head, cancellationToken);
+
+    /// <param name="lines">The lines from a place at or before the sequence.</param>
+    /// <param name="fromSeq">First sequence that is wanted.</param>
+    /// <param name="head">Where they must lead.</param>
+    /// <param name="cancellationToken">Ends the reading.</param>
+    /// <inheritdoc cref="ReadAsync(IChainStore, long, ChainHead, CancellationToken)"/>
     public static async IAsyncEnumerable<LedgerRecord> ReadAsync(
-        IChainStore store, long fromSeq, ChainHead head, [EnumeratorCancellation] CancellationToken cancellationToken)
+        IAsyncEnumerable<StoredLines> lines, long fromSeq, ChainHead head, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         if (fromSeq > head.Seq)
         {
@@ -20,7 +28,7 @@ internal static class ChainReader
         var reader = new StrictLine();
         var some = new List<LedgerRecord>();
         string source = "";
-        await foreach (StoredLines stored in store.ReadAsync(fromSeq, head, cancellationToken).ConfigureAwait(false))
+        await foreach (StoredLines stored in lines.WithCancellation(cancellationToken).ConfigureAwait(false))
         {
             source = stored.Source;
             position ??= ChainPosition.Before(stored.FirstSeq, stored.PrevHash);

@@ -19,6 +19,10 @@ internal interface IChainStore : IAsyncDisposable
     /// </exception>
     ValueTask CommitAsync(ChainCommit commit);
 
+    /// <summary>Makes blobs durable that no record of this commit refers to: for copying.</summary>
+    /// <exception cref="LedgerUnavailableException">They are not durable.</exception>
+    ValueTask AddBlobsAsync(IReadOnlyList<BlobLine> blobs);
+
     /// <summary>
     /// Committed lines up to a head, whole lines only, beginning at a place of the store's choice at or before <paramref name="fromSeq"/>.
     /// They are verified by the caller.

@@ -17,19 +17,9 @@ internal sealed class IdempotencyWindow
     private readonly Dictionary<string, Remembered> _known = new(StringComparer.Ordinal);
     private readonly Queue<string> _age = [];
 
-    /// <summary>The record that a key made, or null.</summary>
-    /// <exception cref="IdempotencyConflictException">The key made a record with other content.</exception>
-    public AppendedRecord? Find(string key, string content)
-    {
-        if (!_known.TryGetValue(key, out Remembered? known))
-        {
-            return null;
-        }
-
-        return known.Content == content
-            ? known.Record
-            : throw new IdempotencyConflictException(key, known.Record.Seq);
-    }
+    /// <summary>The record that a key made, with its content's fingerprint; null when the key is not known.</summary>
+    public (string Content, AppendedRecord Record)? Find(string key) =>
+        _known.TryGetValue(key, out Remembered? known) ? (known.Content, known.Record) : null;
 
     /// <summary>Remembers a committed record.</summary>
     public void Add(string key, string content, AppendedRecord record)

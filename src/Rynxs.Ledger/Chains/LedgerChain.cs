@@ -43,8 +43,9 @@ internal sealed class LedgerChain : IClaimableChain, IAsyncDisposable
     // The committer's own.
     private readonly CommitBuffer _buffer = new();
     private readonly List<PendingAppend> _batch = [];
-    private readonly List<PendingAppend> _added = [];
-    private readonly Dictionary<string, PendingAppend> _addedKeys = new(StringComparer.Ordinal);
+    private readonly List<BlobLine> _blobs = [];
+    private readonly List<(string Key, string Content, AppendedRecord Record)> _addedKeys = [];
+    private readonly Dictionary<string, int> _addedKeyAt = new(StringComparer.Ordinal);
     private volatile IdempotencyWindow? _keys;
     private int _lastBatch;
     private bool _disposed;
@@ -99,17 +100,27 @@ internal sealed class LedgerChain : IClaimableChain, IAsyncDisposable
     }
 
     /// <inheritdoc/>
-    public ValueTask<AppendedRecord> AppendAsync(LedgerEntry entry, CancellationToken cancellationToken)
+    public async ValueTask<AppendedRecord> AppendAsync(LedgerEntry entry, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(entry);
-        return AppendAsync(new PendingAppend(PreparedEntry.Prepare(entry, _settings.WriterId), epoch: null, isClaim: false), cancellationToken);
+        var pending = new PendingAppend([PreparedEntry.Prepare(entry, _settings.WriterId)], epoch: null, isClaim: false);
+        await AppendAsync(pending, cancellationToken).ConfigureAwait(false);
+        return pending.Results[0];
     }
 
     /// <inheritdoc/>
-    public ValueTask<AppendedRecord> AppendAsync(LedgerEntry entry, long epoch, CancellationToken cancellationToken)
+    public async ValueTask<IReadOnlyList<AppendedRecord>> AppendAsync(IReadOnlyList<LedgerEntry> entries, long epoch, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(entry);
-        return AppendAsync(new PendingAppend(PreparedEntry.Prepare(entry, _settings.WriterId), epoch, isClaim: false), cancellationToken);
+        ArgumentNullException.ThrowIfNull(entries);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(entries.Count, CommitRecords, nameof(entries));
+        if (entries.Count == 0)
+        {
+            return [];
+        }
+
+        var pending = new PendingAppend([.. entries.Select(entry => PreparedEntry.Prepare(entry, _settings.WriterId))], epoch, isClaim: false);
+        await AppendAsync(pending, cancellationToken).ConfigureAwait(false);
+        return pending.Results;
     }
 
     /// <inheritdoc/>
@@ -188,7 +199,7 @@ internal sealed class LedgerChain : IClaimableChain, IAsyncDisposable
                 AggregateId = Id.AgentName is null ? "rynxs/control" : $"{Id.AgentNamespace}/{Id.AgentName}",
                 Principal = principal,
             };
-            var claim = new PendingAppend(PreparedEntry.Prepare(entry, _settings.WriterId), epoch, isClaim: true);
+            var claim = new PendingAppend([PreparedEntry.Prepare(entry, _settings.WriterId)], epoch, isClaim: true);
             await AppendAsync(claim, CancellationToken.None).ConfigureAwait(false);
             if (!claim.LostClaim)
             {
@@ -197,9 +208,9 @@ internal sealed class LedgerChain : IClaimableChain, IAsyncDisposable
         }
     }
 
-    private async ValueTask<AppendedRecord> AppendAsync(PendingAppend pending, CancellationToken cancellationToken)
+    private async ValueTask AppendAsync(PendingAppend pending, CancellationToken cancellationToken)
     {
-        if (pending.Entry.Key is not null && _keys is null)
+        if (_keys is null && Array.Exists(pending.Entries, static entry => entry.Key is not null))
         {
             await LoadKeysAsync(cancellationToken).ConfigureAwait(false);
         }
@@ -236,7 +247,7 @@ internal sealed class LedgerChain : IClaimableChain, IAsyncDisposable
             }
         }
 
-        return await pending.Done.Task.ConfigureAwait(false);
+        await pending.Done.Task.ConfigureAwait(false);
     }
 
     /// <summary>The first entry with a key makes the chain read its newest records; who never uses keys never pays for them.</summary>
@@ -295,9 +306,14 @@ internal sealed class LedgerChain : IClaimableChain, IAsyncDisposable
     private void TakeBatch()
     {
         _batch.Clear();
-        for (long bytes = 0; bytes < CommitBytes && _batch.Count < CommitRecords && _queue.Reader.TryRead(out PendingAppend? next); bytes += next.Entry.Bytes)
+        long bytes = 0;
+        int records = 0;
+        while (bytes < CommitBytes && _queue.Reader.TryPeek(out PendingAppend? next) && records + next.Entries.Length <= CommitRecords
+            && _queue.Reader.TryRead(out next))
         {
             _batch.Add(next);
+            bytes += next.Bytes;
+            records += next.Entries.Length;
         }
     }
 
@@ -308,19 +324,20 @@ internal sealed class LedgerChain : IClaimableChain, IAsyncDisposable
             throw failure;
         }
 
+        ChainHead before = Head;
         long epoch = BuildCommit();
-        if (_added.Count > 0)
+        if (_buffer.Head.Seq > before.Seq)
         {
             try
             {
                 await _store.CommitAsync(new ChainCommit
                 {
-                    Before = Head,
+                    Before = before,
                     Head = _buffer.Head,
                     EpochBefore = Epoch,
                     Epoch = epoch,
                     Lines = _buffer.Lines,
-                    Blobs = [.. _added.SelectMany(pending => pending.Entry.Blobs)],
+                    Blobs = _blobs,
                 }).ConfigureAwait(false);
             }
             catch (LedgerUnavailableException exception) when (_store.HasFailed || exception is LedgerFencedException)
@@ -332,13 +349,24 @@ internal sealed class LedgerChain : IClaimableChain, IAsyncDisposable
             Publish(_buffer.Head, epoch);
         }
 
-        ChainHead before = Head with { Seq = Head.Seq - _added.Count };
-        foreach (PendingAppend pending in _batch)
+        foreach ((string key, string content, AppendedRecord record) in _addedKeys)
         {
-            Answer(pending);
+            _keys?.Add(key, content, record);
         }
 
-        if (_mirror is not null && _added.Count > 0)
+        foreach (PendingAppend pending in _batch)
+        {
+            if (pending.Refusal is { } refusal)
+            {
+                pending.Done.SetException(refusal);
+            }
+            else
+            {
+                pending.Done.SetResult();
+            }
+        }
+
+        if (_mirror is not null && Head.Seq > before.Seq)
         {
             await _mirror.FollowAsync(before.Seq + 1, _buffer.Lines, Head).ConfigureAwait(false);
         }
@@ -348,8 +376,9 @@ internal sealed class LedgerChain : IClaimableChain, IAsyncDisposable
     private long BuildCommit()
     {
         long epoch = Epoch;
-        _added.Clear();
+        _blobs.Clear();
         _addedKeys.Clear();
+        _addedKeyAt.Clear();
         _buffer.Begin(Head, _settings.TimeProvider.GetUtcNow());
         foreach (PendingAppend pending in _batch)
         {
@@ -361,65 +390,68 @@ internal sealed class LedgerChain : IClaimableChain, IAsyncDisposable
             else if (pending.Epoch is { } named && named != epoch)
             {
                 pending.Refusal = new LedgerFencedException($"The chain {Id} is in epoch {epoch}; the entry is of epoch {named}.");
-                continue;
+            }
+            else
+            {
+                pending.Refusal = Conflict(pending);
             }
 
-            if (!pending.LostClaim && !IsRepeated(pending))
+            if (!pending.LostClaim && pending.Refusal is null)
             {
-                pending.Result = _buffer.Add(pending.Entry, epoch);
-                _added.Add(pending);
+                Add(pending, epoch);
             }
         }
 
         return epoch;
     }
 
-    private bool IsRepeated(PendingAppend pending)
+    /// <summary>Asked before anything of a group is added: it is recorded as a whole.</summary>
+    private IdempotencyConflictException? Conflict(PendingAppend pending)
     {
-        if (pending.Entry.Key is not { } key)
+        foreach (PreparedEntry entry in pending.Entries)
         {
-            return false;
-        }
-
-        if (_addedKeys.TryGetValue(key, out PendingAppend? first))
-        {
-            pending.Result = first.Result;
-            pending.Refusal = first.Entry.Content == pending.Entry.Content ? null : new IdempotencyConflictException(key, first.Result.Seq);
-            return true;
-        }
-
-        try
-        {
-            if (_keys?.Find(key, pending.Entry.Content) is { } known)
+            if (entry.Key is { } key && Known(key) is { } known && known.Content != entry.Content)
             {
-                pending.Result = known;
-                return true;
+                return new IdempotencyConflictException(key, known.Record.Seq);
             }
         }
-        catch (IdempotencyConflictException exception)
-        {
-            pending.Refusal = exception;
-            return true;
-        }
 
-        _addedKeys.Add(key, pending);
-        return false;
+        return null;
     }
 
-    private void Answer(PendingAppend pending)
+    private void Add(PendingAppend pending, long epoch)
     {
-        if (pending.Refusal is { } refusal)
+        for (int index = 0; index < pending.Entries.Length; index++)
         {
-            pending.Done.SetException(refusal);
-            return;
+            PreparedEntry entry = pending.Entries[index];
+            if (entry.Key is { } repeated && Known(repeated) is { } known)
+            {
+                pending.Results[index] = known.Record;
+                continue;
+            }
+
+            pending.Results[index] = _buffer.Add(entry, epoch);
+            if (entry.Blobs.Count > 0)
+            {
+                _blobs.AddRange(entry.Blobs);
+            }
+
+            if (entry.Key is { } key)
+            {
+                _addedKeyAt.Add(key, _addedKeys.Count);
+                _addedKeys.Add((key, entry.Content, pending.Results[index]));
+            }
+        }
+    }
+
+    private (string Content, AppendedRecord Record)? Known(string key)
+    {
+        if (_addedKeyAt.TryGetValue(key, out int at))
+        {
+            return (_addedKeys[at].Content, _addedKeys[at].Record);
         }
 
-        if (pending.Entry.Key is { } key)
-        {
-            _keys?.Add(key, pending.Entry.Content, pending.Result);
-        }
-
-        pending.Done.SetResult(pending.Result);
+        return _keys?.Find(key);
     }
 
     private void Publish(ChainHead head, long epoch)

@@ -37,7 +37,8 @@ internal static class ChainRecovery
     {
         SegmentManifest manifest = SegmentManifest.Read(directory);
         IReadOnlyDictionary<string, VerifiedFile> known = everything ? new Dictionary<string, VerifiedFile>() : VerifiedFiles.Read(directory);
-        IReadOnlyList<(long FirstSeq, string Path)> found = SegmentName.List(directory);
+        // What lies before a pruning that was cut short is in the archive and counts no more.
+        List<(long FirstSeq, string Path)> found = [.. SegmentName.List(directory).Where(file => file.FirstSeq >= (manifest.Pruned?.BeforeSeq ?? 0))];
         ThrowIfMissing(manifest, found, directory);
         var files = new List<VerifiedFile>();
         ChainPosition position = manifest.Start;
@@ -110,7 +111,7 @@ internal static class ChainRecovery
         return new TornTailAside(path, to - from, digest);
     }
 
-    private static long Walk(SafeFileHandle file, long size, ChainPosition position, string path, CancellationToken cancellationToken)
+    public static long Walk(SafeFileHandle file, long size, ChainPosition position, string path, CancellationToken cancellationToken)
     {
         var scanner = new LineScanner(file, 0, size, LedgerLimits.MaxRecordBytes);
         var reader = new StrictLine();
@@ -122,7 +123,7 @@ internal static class ChainRecovery
         return scanner.Offset;
     }
 
-    private static void ThrowIfMissing(SegmentManifest manifest, IReadOnlyList<(long FirstSeq, string Path)> found, string directory)
+    private static void ThrowIfMissing(SegmentManifest manifest, List<(long FirstSeq, string Path)> found, string directory)
     {
         // A missing one in the middle shows as a gap.
         long lastSeq = found is [.., (long seq, _)] ? seq : -1;

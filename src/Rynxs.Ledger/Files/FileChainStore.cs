@@ -56,12 +56,18 @@ internal sealed class FileChainStore : IChainStore
     {
         if (commit.Blobs.Count > 0)
         {
-            _lock.ThrowIfLost(); // Before a new file of blobs could be made.
-            _blobs.Append(commit.Blobs);
+            AddBlobs(commit.Blobs);
         }
 
         _segments.Append(commit.Lines.Span, commit.Head, commit.Epoch);
         _committed = _segments.Committed;
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask AddBlobsAsync(IReadOnlyList<BlobLine> blobs)
+    {
+        AddBlobs(blobs);
         return ValueTask.CompletedTask;
     }
 
@@ -123,6 +129,12 @@ internal sealed class FileChainStore : IChainStore
         _segments.Dispose();
         _blobs.Dispose();
         return ValueTask.CompletedTask;
+    }
+
+    private void AddBlobs(IReadOnlyList<BlobLine> blobs)
+    {
+        _lock.ThrowIfLost(); // Before a new file of blobs could be made.
+        _blobs.Append(blobs);
     }
 
     private static SafeFileHandle OpenRead(string path)

@@ -19,6 +19,9 @@ public sealed class FileLedger : ILedger
         _chains = new ChainSet(OpenChainAsync);
     }
 
+    /// <summary>The root.</summary>
+    internal string Directory => _options.Directory;
+
     /// <summary>Commits whose copy to a mirror file failed since this ledger was opened. The records themselves are in the chain.</summary>
     public long MirrorFailures => _chains.MirrorFailures;
 
@@ -53,17 +56,17 @@ public sealed class FileLedger : ILedger
     {
         var chains = new List<ChainId>();
         string agents = Path.Combine(directory, "agents");
-        if (Directory.Exists(agents))
+        if (System.IO.Directory.Exists(agents))
         {
-            foreach (string agentNamespace in Directory.EnumerateDirectories(agents))
+            foreach (string agentNamespace in System.IO.Directory.EnumerateDirectories(agents))
             {
-                chains.AddRange(Directory.EnumerateDirectories(agentNamespace)
+                chains.AddRange(System.IO.Directory.EnumerateDirectories(agentNamespace)
                     .Select(path => ChainId.TryAgent(Path.GetFileName(agentNamespace), Path.GetFileName(path)))
                     .OfType<ChainId>());
             }
         }
 
-        if (Directory.Exists(Path.Combine(directory, ChainId.Control.RelativePath)))
+        if (System.IO.Directory.Exists(Path.Combine(directory, ChainId.Control.RelativePath)))
         {
             chains.Add(ChainId.Control);
         }
@@ -71,10 +74,13 @@ public sealed class FileLedger : ILedger
         return [.. chains.OrderBy(chain => chain.RelativePath, StringComparer.Ordinal)];
     }
 
+    /// <summary>A chain's store without the engine, and without the record of an opening: for copying.</summary>
+    internal Task<(FileChainStore Store, FoundChain Found)> OpenStoreAsync(ChainId id, CancellationToken cancellationToken) =>
+        Task.Run(() => FileChainStore.Open(id, _options, _lock, cancellationToken), cancellationToken);
+
     private async Task<LedgerChain> OpenChainAsync(ChainId id, ChainOptions options, CancellationToken cancellationToken)
     {
-        (FileChainStore store, FoundChain found) =
-            await Task.Run(() => FileChainStore.Open(id, _options, _lock, cancellationToken), cancellationToken).ConfigureAwait(false);
+        (FileChainStore store, FoundChain found) = await OpenStoreAsync(id, cancellationToken).ConfigureAwait(false);
         return await LedgerChain.OpenAsync(
             id, options, new ChainSettings(_options.TimeProvider, _options.WriterId, _options.QueueCapacity), store, found).ConfigureAwait(false);
     }
@@ -119,7 +125,7 @@ public sealed class FileLedger : ILedger
             foreach (string? path in new[]
             {
                 SegmentName.List(chain) is [.., var last] ? last.Path : null,
-                Directory.EnumerateFiles(chain, "blobs-*.jsonl").Order(StringComparer.Ordinal).LastOrDefault(),
+                System.IO.Directory.EnumerateFiles(chain, "blobs-*.jsonl").Order(StringComparer.Ordinal).LastOrDefault(),
             })
             {
                 if (path is not null)

@@ -30,7 +30,7 @@ internal sealed class LedgerLock : IDisposable
 
     /// <summary>Takes the lock of a directory: the file <c>LOCK</c> in it.</summary>
     /// <inheritdoc cref="TakeFile"/>
-    public static LedgerLock Take(string directory, bool takeOver) => TakeFile(Path.Combine(directory, "LOCK"), directory, takeOver);
+    public static LedgerLock Take(string directory, bool takeOver = false) => TakeFile(Path.Combine(directory, "LOCK"), directory, takeOver);
 
     /// <summary>Takes the lock that a file stands for.</summary>
     /// <param name="path">The lock file.</param>

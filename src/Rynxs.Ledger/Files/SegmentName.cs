@@ -10,6 +10,16 @@ internal static class SegmentName
 
     public static string Of(long firstSeq) => string.Create(CultureInfo.InvariantCulture, $"{Prefix}{firstSeq:D20}{Suffix}");
 
+    /// <summary>The first sequence that a segment's name states; null for a file of another name.</summary>
+    public static long? FirstSeqOf(string path)
+    {
+        ReadOnlySpan<char> name = Path.GetFileName(path.AsSpan());
+        return name.StartsWith(Prefix) && name.EndsWith(Suffix) && name.Length == Prefix.Length + 20 + Suffix.Length
+            && long.TryParse(name[Prefix.Length..^Suffix.Length], NumberStyles.None, CultureInfo.InvariantCulture, out long firstSeq)
+            ? firstSeq
+            : null;
+    }
+
     /// <summary>The segments of a chain's directory by first sequence. Other files are ignored.</summary>
     public static IReadOnlyList<(long FirstSeq, string Path)> List(string directory)
     {

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using Rynxs.Ledger;
+using Rynxs.Ledger.Export;
 
 namespace Rynxs.Server.Hosting;
 
@@ -39,6 +40,18 @@ public sealed record ServerOptions
 
     /// <summary>Told what start-up is doing (<c>"Opening the ledger"</c>), for a person. Null when nobody watches.</summary>
     public Action<string>? Progress { get; init; }
+
+    /// <summary>Where every record of the ledger is shipped to (docs/operations/siem.md); at most 8. Default: nowhere.</summary>
+    public IReadOnlyList<string> Exports { get; init; } = [];
+
+    /// <summary>File with the bearer token for HTTP destinations of <see cref="Exports"/>; null for none.</summary>
+    public string? ExportTokenFile { get; init; }
+
+    /// <summary>PEM file with the certificates that TLS destinations must chain to; null: the system's.</summary>
+    public string? ExportCaFile { get; init; }
+
+    /// <summary>Keeps the output of sandboxes as recordings, linked from the audit chain by hash. Default false: output may hold secrets.</summary>
+    public bool RecordSessions { get; init; }
 
     /// <summary>Clock of everything in this process.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
@@ -99,6 +112,27 @@ public sealed record ServerOptions
         if (MaxConcurrentExecutions is < 1 or > 4096)
         {
             problems.Add(string.Create(CultureInfo.InvariantCulture, $"--max-executions: {MaxConcurrentExecutions} is not within 1 to 4096."));
+        }
+
+        if (Exports.Count > 8)
+        {
+            problems.Add("--export: at most 8 destinations.");
+        }
+
+        foreach (string export in Exports)
+        {
+            if (!ExportDestination.TryParse(export, out _, out string? problem))
+            {
+                problems.Add("--export: " + problem);
+            }
+        }
+
+        foreach ((string option, string? file) in ((string, string?)[])[("--export-token-file", ExportTokenFile), ("--export-ca", ExportCaFile)])
+        {
+            if (file is not null && !File.Exists(file))
+            {
+                problems.Add($"{option}: '{file}' does not exist.");
+            }
         }
 
         if (ConstitutionalHash.Length is < 1 or > 128 || !ConstitutionalHash.All(char.IsAsciiHexDigitLower))

@@ -3,6 +3,7 @@ using Rynxs.Agents.Lifecycle;
 using Rynxs.Agents.Tasks;
 using Rynxs.Ledger;
 using Rynxs.Ledger.Anchors;
+using Rynxs.Ledger.Export;
 using Rynxs.Ledger.Files;
 using Rynxs.Operator.Agents;
 using Rynxs.Resources.Client;
@@ -14,6 +15,7 @@ using Rynxs.Sandbox.Images;
 using Rynxs.Server.Agents;
 using Rynxs.Server.Audit;
 using Rynxs.Server.Execution;
+using Rynxs.Server.Export;
 using Rynxs.Server.Health;
 using Rynxs.Server.Metrics;
 using Rynxs.Server.Secrets;
@@ -129,7 +131,46 @@ internal sealed partial class ServerParts : IAsyncDisposable
         OpenAgents(ledger, meters, loggers);
         Health = new ServerHealth(_state, Control, Store, Runtime, _options.TimeProvider);
         Metrics.Observe(() => Gate.Queued, () => Agents.List().Count, () => Control.Head.Seq);
+        OpenExports(meters, loggers);
         StartLoops(loggers);
+    }
+
+    private LedgerExports? _exports;
+
+    private void OpenExports(IMeterFactory meters, ILoggerFactory loggers)
+    {
+        if (_options.Exports.Count == 0)
+        {
+            return;
+        }
+
+        List<ExportDestination> destinations = [];
+        foreach (string text in _options.Exports)
+        {
+            if (ExportDestination.TryParse(text, out ExportDestination? destination, out _))
+            {
+                destinations.Add(destination); // The others were refused with the options.
+            }
+        }
+
+        try
+        {
+            _exports = LedgerExports.Open(
+                destinations,
+                _state.Path,
+                new ExportTargetOptions
+                {
+                    Version = RynxsServer.Version,
+                    BearerToken = _options.ExportTokenFile is { } file ? File.ReadAllText(file).Trim() : null,
+                    CaFile = _options.ExportCaFile,
+                },
+                _options.TimeProvider, meters, loggers.CreateLogger<LedgerExports>());
+            _opened.Push(_exports);
+        }
+        catch (ExportException exception)
+        {
+            throw new ServerStartException(StartFailure.StateCorrupt, $"--export: {exception.Message}", exception);
+        }
     }
 
     private ExecutionGate Gate { get; set; } = null!; // As above.
@@ -218,6 +259,10 @@ internal sealed partial class ServerParts : IAsyncDisposable
         _background.Start("task-controller", tasks.RunAsync);
         _background.Start("denied-requests", Denied.RunAsync);
         _background.Start("checkpoint-publisher", Publisher.RunAsync);
+        if (_exports is not null)
+        {
+            _background.Start("ledger-exports", _exports.RunAsync);
+        }
     }
 
     private static string ImagesDirectory(ServerOptions options)

@@ -191,18 +191,55 @@ public abstract class LedgerConformance : IAsyncLifetime
         await using ILedger ledger = await OpenAsync(new OpenHow());
         IClaimableChain chain = (await ledger.OpenAsync(Agent, NoMirror, Cancelled)).ShouldBeAssignableTo<IClaimableChain>().ShouldNotBeNull();
         long first = await chain.ClaimAsync("writer:a", Cancelled);
-        await chain.AppendAsync(Entries.Numbered(1), first, Cancelled);
+        await chain.AppendAsync([Entries.Numbered(1)], first, Cancelled);
 
         long second = await chain.ClaimAsync("writer:b", Cancelled);
 
         second.ShouldBe(first + 1);
-        await Should.ThrowAsync<LedgerFencedException>(async () => await chain.AppendAsync(Entries.Numbered(666), first, Cancelled));
-        (await chain.AppendAsync(Entries.Numbered(2), second, Cancelled)).Seq.ShouldBe(4);
+        await Should.ThrowAsync<LedgerFencedException>(async () => await chain.AppendAsync([Entries.Numbered(666)], first, Cancelled));
+        (await chain.AppendAsync([Entries.Numbered(2)], second, Cancelled)).Single().Seq.ShouldBe(4);
         List<LedgerRecord> records = await ReadAsync(chain);
         records.Select(record => record.Meta.GetProperty("epoch").GetInt64()).ShouldBe([1, 2, 2, 3, 3]);
         records.Select(record => record.Meta.GetProperty("principal").GetString()).Where(name => name?.StartsWith("writer", StringComparison.Ordinal) == true).ShouldBe(["writer:a", "writer:b"]);
         long[] raced = await Task.WhenAll(Enumerable.Range(0, 8).Select(number => chain.ClaimAsync($"writer:{number}", Cancelled).AsTask()));
         raced.Order().ShouldBe(Enumerable.Range(4, 8).Select(epoch => (long)epoch), "no epoch is given twice");
+    }
+
+    [Fact]
+    public async Task A_group_is_recorded_in_its_order_and_as_a_whole_or_not_at_all()
+    {
+        await using ILedger ledger = await OpenAsync(new OpenHow());
+        IClaimableChain chain = (await ledger.OpenAsync(Agent, NoMirror, Cancelled)).ShouldBeAssignableTo<IClaimableChain>().ShouldNotBeNull();
+        LedgerEntry[] group = [.. Enumerable.Range(0, 300).Select(number => Entries.Numbered(number) with { IdempotencyKey = $"key-{number}" })];
+
+        IReadOnlyList<AppendedRecord> records = await chain.AppendAsync(group, chain.Epoch, Cancelled);
+
+        records.Select(record => record.Seq).ShouldBe(Enumerable.Range(1, 300).Select(seq => (long)seq));
+        (await chain.AppendAsync(group[100..200], chain.Epoch, Cancelled)).ShouldBe(records.Skip(100).Take(100), "sent again, and recorded once");
+        LedgerEntry other = Entries.Numbered(999) with { IdempotencyKey = "key-5" };
+        await Should.ThrowAsync<IdempotencyConflictException>(async () => await chain.AppendAsync([Entries.Numbered(998), other], chain.Epoch, Cancelled));
+        chain.Head.Seq.ShouldBe(300);
+        (await VerifyAsync(chain)).Records.ShouldBe(301);
+    }
+
+    [Fact]
+    public async Task Events_of_a_type_that_nobody_knows_are_kept_and_verified()
+    {
+        await using (ILedger ledger = await OpenAsync(new OpenHow()))
+        {
+            ILedgerChain chain = await ledger.OpenAsync(Agent, NoMirror, Cancelled);
+            await chain.AppendAsync(
+                Entries.Numbered(1) with { Payload = new Rynxs.Ledger.Events.ForwardedPayload("FromTheFuture", System.Text.Json.JsonElement.Parse("""{"z":1,"a":{"b":[true,null]}}""")) }, Cancelled);
+            await Should.ThrowAsync<ArgumentException>(async () => await chain.AppendAsync(
+                Entries.Numbered(1) with { Payload = new Rynxs.Ledger.Events.ForwardedPayload("Floats", System.Text.Json.JsonElement.Parse("""{"a":1.5}""")) }, Cancelled));
+        }
+
+        await using ILedger again = await OpenAsync(new OpenHow());
+        ILedgerChain reopened = await again.OpenAsync(Agent, NoMirror, Cancelled);
+        LedgerRecord record = (await ReadAsync(reopened))[1];
+        record.Type.ShouldBe("FromTheFuture");
+        record.Payload.GetRawText().ShouldBe("""{"a":{"b":[true,null]},"z":1}""");
+        (await VerifyAsync(reopened)).Records.ShouldBe(3);
     }
 
     [Fact]
