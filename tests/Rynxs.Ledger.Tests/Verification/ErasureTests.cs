@@ -1,6 +1,5 @@
 using System.Text;
 using Rynxs.Ledger.Blobs;
-using Rynxs.Ledger.Files;
 using Rynxs.Ledger.Tests.Anchors;
 using Rynxs.Ledger.Verifier;
 

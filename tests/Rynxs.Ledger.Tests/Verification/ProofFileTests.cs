@@ -10,6 +10,9 @@ namespace Rynxs.Ledger.Tests.Verification;
 /// <summary>Proof files: made from tiles, verified by the verifier's own code and by a Python script that has none of ours.</summary>
 public sealed class ProofFileTests : IDisposable
 {
+    private static readonly string[] Pythons = ["/usr/bin/python3", "/usr/local/bin/python3"];
+    private static readonly string[] Altered = ["index 123", "\n302\n", "— rynxs"];
+
     private readonly TemporaryDirectory _directory = new();
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
@@ -114,7 +117,7 @@ public sealed class ProofFileTests : IDisposable
     [Fact]
     public async Task An_outside_tool_verifies_a_proof_and_refuses_what_is_not_one()
     {
-        string python = new[] { "/usr/bin/python3", "/usr/local/bin/python3" }.FirstOrDefault(File.Exists) ?? "";
+        string python = Pythons.FirstOrDefault(File.Exists) ?? "";
         Assert.SkipWhen(python.Length == 0, "not installed: python3 (./test installs it)");
         string script = ScriptPath();
         (PinnedKey key, string proof, string record) = await ProveAsync(300, 123);
@@ -131,7 +134,7 @@ public sealed class ProofFileTests : IDisposable
         await File.WriteAllTextAsync(recordFile, record.Replace("\"exit_code\":122,", "\"exit_code\":121,", StringComparison.Ordinal), Cancelled);
         (await ProcessRun.RunAsync(python, [script, key.Text, proofFile, recordFile], Cancelled)).Exit.ShouldBe(1);
         await File.WriteAllTextAsync(recordFile, record, Cancelled);
-        foreach (string part in new[] { "index 123", "\n302\n", "— rynxs" })
+        foreach (string part in Altered)
         {
             string changed = proof.Replace(part, part switch { "index 123" => "index 122", "\n302\n" => "\n303\n", _ => "— other" }, StringComparison.Ordinal);
             changed.ShouldNotBe(proof);
