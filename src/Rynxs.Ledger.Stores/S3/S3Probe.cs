@@ -76,8 +76,7 @@ internal sealed class S3Probe(S3Client client, S3LedgerOptions options)
         {
             foreach (string key in _made)
             {
-                // Where the bucket's policy forbids removal (as ours does) the few bytes stay.
-                await AttemptAsync(() => client.Raw.DeleteObjectAsync(options.Bucket, key, CancellationToken.None)).ConfigureAwait(false);
+                await RemoveAsync(key).ConfigureAwait(false);
             }
         }
     }
@@ -188,6 +187,19 @@ internal sealed class S3Probe(S3Client client, S3LedgerOptions options)
         string? etag = null;
         Answer answer = await AttemptAsync(async () => etag = (await client.Raw.PutObjectAsync(put, cancellationToken).ConfigureAwait(false)).ETag).ConfigureAwait(false);
         return answer with { ETag = etag };
+    }
+
+    /// <summary>Where the bucket's policy forbids removal (as ours does), or the server is gone, the few bytes stay.</summary>
+    private async Task RemoveAsync(string key)
+    {
+        try
+        {
+            await client.Raw.DeleteObjectAsync(options.Bucket, key, CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (Exception exception) when (S3Client.Classify(exception) is not null)
+        {
+            // What was found out does not depend on it, and a failure before it must not be hidden by this one.
+        }
     }
 
     /// <summary>One request; what the server answers is the finding, so only a server that does not answer is a failure.</summary>

@@ -197,7 +197,12 @@ public sealed class RemoteChain : ILedgerChain, IAsyncDisposable
             catch (EpochChangedException)
             {
                 // The role itself opened the chain anew, or another writer has claimed it: it looks, and says which.
-                failures = await TryClaimAgainAsync(batch, failures).ConfigureAwait(false);
+                if (await TryClaimAgainAsync(batch, failures).ConfigureAwait(false) is not { } next)
+                {
+                    return;
+                }
+
+                failures = next;
             }
             catch (EntryRefusedException)
             {
@@ -304,7 +309,8 @@ public sealed class RemoteChain : ILedgerChain, IAsyncDisposable
         _claimed.TrySetResult();
     }
 
-    private async Task<int> TryClaimAgainAsync(List<SpooledEntry> batch, int failures)
+    /// <summary>How many attempts have failed in a row; null when the chain is fenced.</summary>
+    private async Task<int?> TryClaimAgainAsync(List<SpooledEntry> batch, int failures)
     {
         try
         {
@@ -314,8 +320,7 @@ public sealed class RemoteChain : ILedgerChain, IAsyncDisposable
         catch (LedgerFencedException exception)
         {
             Fail(exception, batch);
-            await _stop.CancelAsync().ConfigureAwait(false);
-            return 0;
+            return null;
         }
         catch (LedgerUnavailableException)
         {

@@ -1,5 +1,3 @@
-using Microsoft.Extensions.Logging;
-
 namespace Rynxs.Server.LedgerRole;
 
 /// <summary>Settings of the role <c>ledger</c>.</summary>
