@@ -91,7 +91,7 @@ internal sealed class SandboxSession(string id, string agentNamespace, string ag
         catch (SandboxStartException)
         {
             // Said to this caller; the next one gets a new interpreter, with nothing of the old one's state.
-            Interlocked.CompareExchange(ref _interpreter, null, opening);
+            _ = Interlocked.CompareExchange(ref _interpreter, null, opening);
             throw;
         }
     }
