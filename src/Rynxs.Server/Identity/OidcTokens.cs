@@ -106,7 +106,9 @@ internal sealed class OidcTokens(OidcOptions options, OidcKeys keys, TimeProvide
 
     private static IReadOnlyList<string> Texts(JsonWebToken token, string claim)
     {
-        if (!token.TryGetPayloadValue(claim, out JsonElement value))
+        // The payload itself: the library's typed access takes a text for no JSON value.
+        using JsonDocument payload = JsonDocument.Parse(Base64UrlEncoder.DecodeBytes(token.EncodedPayload));
+        if (payload.RootElement.ValueKind != JsonValueKind.Object || !payload.RootElement.TryGetProperty(claim, out JsonElement value))
         {
             return [];
         }

@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.IdentityModel.JsonWebTokens;
@@ -134,7 +135,7 @@ public sealed class OidcKeyTests : IAsyncLifetime
             new OidcGrant("auditors", Role.Auditor, null), new OidcGrant("owners", Role.Admin, ["team-a"]), new OidcGrant("helpers", Role.Developer, ["team-a"]));
 
         Principal both = tokens.PrincipalOf("oidc:x", ["auditors", "owners"]).ShouldNotBeNull();
-        both.Roles.ShouldBe([Role.Auditor], "an auditor of everything who owns one namespace is no administrator of everything");
+        both.Roles.ShouldHaveSingleItem("an auditor of everything who owns one namespace is no administrator of everything").ShouldBe(Role.Auditor);
         both.Namespaces.ShouldBeNull();
         Principal local = tokens.PrincipalOf("oidc:x", ["owners", "helpers"]).ShouldNotBeNull();
         local.Roles.Order().ShouldBe([Role.Admin, Role.Developer]);
