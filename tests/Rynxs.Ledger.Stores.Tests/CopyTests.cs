@@ -1,7 +1,6 @@
 using Rynxs.Ledger.Blobs;
 using Rynxs.Ledger.Files;
 using Rynxs.Ledger.Stores.Copying;
-using Rynxs.Ledger.Stores.S3;
 using Rynxs.Ledger.Stores.Tests.S3;
 using Rynxs.Ledger.Tests;
 using Rynxs.Ledger.Verifier;

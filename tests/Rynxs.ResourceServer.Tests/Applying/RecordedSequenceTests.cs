@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Rynxs.ResourceServer.Applying;
 using Rynxs.ResourceServer.Schemas;

@@ -80,7 +80,8 @@ internal sealed class SandboxSession(string id, string agentNamespace, string ag
         lock (_gate)
         {
             // Not bound to this caller: others may wait for the same one.
-            opening = _interpreter ??= Sandbox.OpenInterpreterAsync(CancellationToken.None);
+            _interpreter ??= Sandbox.OpenInterpreterAsync(CancellationToken.None);
+            opening = _interpreter;
         }
 
         try
