@@ -47,6 +47,7 @@ internal sealed class BenchmarkRun(GVisorRuntime runtime, GVisorOptions options,
     /// <summary>Memory of waiting sandboxes and cold starts per second, as rest of a table's row.</summary>
     public async Task<IReadOnlyList<string>> MeasureCapacityAsync(CancellationToken cancellationToken)
     {
+        using IDisposable alone = runtime.HoldRefill();
         await runtime.DrainPoolsAsync();
         const int many = 8;
         long free = AvailableKib();
@@ -128,6 +129,7 @@ internal sealed class BenchmarkRun(GVisorRuntime runtime, GVisorOptions options,
 
     private async Task ColdAsync(bool counts, CancellationToken cancellationToken)
     {
+        using IDisposable alone = runtime.HoldRefill();
         await runtime.DrainPoolsAsync();
         long begin = Stopwatch.GetTimestamp();
         await using ISandbox sandbox = await runtime.CreateAsync(spec, cancellationToken);
@@ -143,7 +145,9 @@ internal sealed class BenchmarkRun(GVisorRuntime runtime, GVisorOptions options,
         try
         {
             TemplateCheckpoint checkpoint = runtime.Checkpoint();
-            byte[] input = [.. GuestAgent.Seed("/rynxs-bench"), .. Job()];
+            // The write end stays open until the word has come: its closing ends the sandbox.
+            (int theirs, int ours) = ChildProcess.NewPipe();
+            Write(ours, [.. GuestAgent.Seed("/rynxs-bench"), .. Job()]);
             var first = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             long begin = Stopwatch.GetTimestamp();
             ChildProcess restore = ChildProcess.Start(
@@ -151,15 +155,17 @@ internal sealed class BenchmarkRun(GVisorRuntime runtime, GVisorOptions options,
                     options.RunscPath, "--root=" + bundle, "--log=/dev/null", "--platform=" + spec.Platform, "--network=none", "--overlay2=none", "--ignore-cgroups",
                     "restore", "-bundle", bundle, "-image-path", checkpoint.Directory, string.Create(CultureInfo.InvariantCulture, $"floor{round}"),
                 ],
-                4096, input, (isError, _, _) =>
+                4096, default, (isError, _, _) =>
                 {
                     if (!isError)
                     {
                         first.TrySetResult();
                     }
-                }, spawner: runtime.Spawner);
+                }, stdinFd: theirs, spawner: runtime.Spawner);
+            _ = Native.Libc.close(theirs);
             await Task.WhenAny(first.Task, restore.Exited);
             Add(counts && first.Task.IsCompleted, ColdFloor, Stopwatch.GetElapsedTime(begin));
+            _ = Native.Libc.close(ours);
             await restore.Exited.WaitAsync(TimeSpan.FromSeconds(20), cancellationToken);
         }
         finally
@@ -238,6 +244,17 @@ internal sealed class BenchmarkRun(GVisorRuntime runtime, GVisorOptions options,
 
         File.WriteAllText(Path.Combine(bundle, "config.json"), configuration.ToJsonString());
         return bundle;
+    }
+
+    private static unsafe void Write(int pipe, byte[] bytes)
+    {
+        fixed (byte* source = bytes)
+        {
+            if (Native.Libc.write(pipe, source, (nuint)bytes.Length) != bytes.Length)
+            {
+                throw Native.Libc.LastError("write"); // smaller than an empty pipe
+            }
+        }
     }
 
     private static byte[] Job() =>

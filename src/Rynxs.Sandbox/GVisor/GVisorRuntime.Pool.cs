@@ -86,6 +86,9 @@ public sealed partial class GVisorRuntime
         return probed;
     }
 
+    /// <summary>See <see cref="WarmPool.HoldRefill"/>.</summary>
+    internal IDisposable HoldRefill() => _templates[0].Pool.HoldRefill();
+
     /// <summary>One from the first pool, still stopped, for a benchmark; the caller destroys it.</summary>
     internal GVisorSandbox? TakeReserve() => _templates[0].Pool.TryTake();
 
@@ -182,7 +185,11 @@ public sealed partial class GVisorRuntime
         SandboxStart start = slot is null ? SandboxStart.Restored : SandboxStart.Warm;
         try
         {
-            slot ??= await RestoreReserveAsync(prepared.Spec, prepared.Checkpoint, cancellationToken);
+            if (slot is null)
+            {
+                using IDisposable alone = prepared.Pool.HoldRefill();
+                slot = await RestoreReserveAsync(prepared.Spec, prepared.Checkpoint, cancellationToken);
+            }
         }
         catch (ControlException failed)
         {

@@ -14,6 +14,7 @@ namespace Rynxs.Sandbox.Pool;
 internal sealed partial class WarmPool : IAsyncDisposable
 {
     private static readonly TimeSpan IdleStep = TimeSpan.FromMinutes(60);
+    private static readonly TimeSpan HoldPoll = TimeSpan.FromMilliseconds(5);
     private static readonly TimeSpan LongestBackoff = TimeSpan.FromMinutes(1);
     private readonly Func<CancellationToken, Task<GVisorSandbox>> _restore;
     private readonly Func<GVisorSandbox, CancellationToken, Task> _sample;
@@ -26,6 +27,7 @@ internal sealed partial class WarmPool : IAsyncDisposable
     private int _target;
     private long _lastUse;
     private int _prepared;
+    private int _holds;
 
     /// <param name="template">What is kept.</param>
     /// <param name="restore">Makes one that is running and reserved.</param>
@@ -54,6 +56,13 @@ internal sealed partial class WarmPool : IAsyncDisposable
 
     /// <summary>How many should.</summary>
     public int Target => Volatile.Read(ref _target);
+
+    /// <summary>Until it is disposed no further sandbox is begun: a request that restores its own meets no competition from us.</summary>
+    public IDisposable HoldRefill()
+    {
+        Interlocked.Increment(ref _holds);
+        return new RefillHold(this);
+    }
 
     /// <summary>Completes when as many as wanted wait; for tests and benchmarks.</summary>
     public async Task FullAsync(CancellationToken cancellationToken)
@@ -105,6 +114,11 @@ internal sealed partial class WarmPool : IAsyncDisposable
             {
                 while (Ready < Target)
                 {
+                    while (Volatile.Read(ref _holds) > 0)
+                    {
+                        await Task.Delay(HoldPoll, _time, _stop.Token);
+                    }
+
                     await AddAsync();
                     backoff = TimeSpan.FromSeconds(1);
                 }
@@ -147,6 +161,19 @@ internal sealed partial class WarmPool : IAsyncDisposable
 
         slot.Park();
         _ready.Enqueue(slot);
+    }
+
+    private sealed class RefillHold(WarmPool pool) : IDisposable
+    {
+        private int _released;
+
+        public void Dispose()
+        {
+            if (Interlocked.Exchange(ref _released, 1) == 0)
+            {
+                Interlocked.Decrement(ref pool._holds);
+            }
+        }
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Pool {Template}: a sandbox could not be prepared; requests start theirs when they come")]
