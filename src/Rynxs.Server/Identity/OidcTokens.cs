@@ -41,6 +41,8 @@ internal sealed class OidcTokens(OidcOptions options, OidcKeys keys, TimeProvide
             ValidIssuer = options.Issuer,
             ValidAudiences = options.Audiences,
             IssuerSigningKeys = known,
+            // A token that names a key is judged by that key, not by whichever fits.
+            TryAllIssuerSigningKeys = string.IsNullOrEmpty(unverified.Kid),
             ValidAlgorithms = Algorithms,
             RequireExpirationTime = true,
             RequireSignedTokens = true,
