@@ -59,7 +59,7 @@ public sealed class KillTests(S3Server server) : IDisposable
         await ExpectAllAsync(chain, acknowledged);
     }
 
-    private async Task KillAsync(string[] store, Func<Task<ILedger>> openAsync, int kills)
+    private static async Task KillAsync(string[] store, Func<Task<ILedger>> openAsync, int kills)
     {
         var random = new Random(42);
         var acknowledged = new Dictionary<long, string>();

@@ -94,7 +94,7 @@ public sealed class WarmPoolTests(SandboxHost host)
                 Python("import random,os,uuid,secrets,tempfile,time\nprint(random.random(),random.getrandbits(64),os.urandom(8).hex(),uuid.uuid4(),secrets.token_hex(8),tempfile.mktemp(),sep='|')\nprint(abs(time.time()))"), Token);
             string[] lines = result.Out().Split('\n');
             seen.Add(lines[0].Split('|'));
-            double.Parse(lines[1], System.Globalization.CultureInfo.InvariantCulture).ShouldBe(DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() / 1000.0, 30, "the clock is the host's, not the checkpoint's");
+            double.Parse(lines[1], System.Globalization.CultureInfo.InvariantCulture).ShouldBe(TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() / 1000.0, 30, "the clock is the host's, not the checkpoint's");
         }
 
         seen[0].Length.ShouldBe(6);

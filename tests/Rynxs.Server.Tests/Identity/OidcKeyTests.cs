@@ -22,7 +22,7 @@ public sealed class OidcKeyTests : IAsyncLifetime
 {
     private readonly MovedTime _time = new();
     private readonly List<string> _extraKeys = [];
-    private RSA _key = RSA.Create(2048);
+    private readonly RSA _key = RSA.Create(2048);
     private string _keyId = "first";
     private WebApplication? _provider;
     private string _issuer = "";
