@@ -61,7 +61,9 @@ public sealed class FileLedgerSource : LedgerSource
         .. Directory.EnumerateFiles(directory, SegmentPrefix + "*" + SegmentSuffix)
             .Select(Segment)
             .Where(segment => segment.FirstSeq is not null)
-            .OrderBy(segment => segment.FirstSeq),
+            .OrderBy(segment => segment.FirstSeq)
+            // An empty file behind others holds no record: one that was just begun, or one that a fenced writer left behind.
+            .Where((segment, index) => index == 0 || new FileInfo(segment.Name).Length > 0),
     ];
 
     private static SegmentSource Segment(string path) => new(path, FirstSeq(path), _ => Task.FromResult<Stream>(

@@ -22,7 +22,14 @@ internal static class Program
         }
 
         RynxsServer server = await RynxsServer.StartAsync(
-            new ServerOptions { StateDirectory = state, Listen = "127.0.0.1:0", DrainSeconds = 5, LedgerDecorator = CrashingLedger.FromEnvironment() },
+            new ServerOptions
+            {
+                StateDirectory = state,
+                Listen = "127.0.0.1:0",
+                DrainSeconds = 5,
+                LedgerDecorator = CrashingLedger.FromEnvironment(),
+                InitialNamespaces = ["rynxs", "team"],
+            },
             CancellationToken.None);
         await Console.Out.WriteLineAsync($"{server.Url} {server.AdminToken}");
         await Console.Out.FlushAsync();

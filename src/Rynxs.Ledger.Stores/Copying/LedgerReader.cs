@@ -67,7 +67,7 @@ internal sealed class FileLedgerReader : LedgerReader
 
     public override IAsyncEnumerable<RawLines> ReadLinesAsync(ChainId id, long fromSeq, ChainHead? head, CancellationToken cancellationToken)
     {
-        var segments = SegmentName.List(Path.Combine(_directory, id.RelativePath)).ToList();
+        var segments = SegmentName.ListHolding(Path.Combine(_directory, id.RelativePath)).ToList();
         int first = Math.Max(0, segments.FindLastIndex(segment => segment.FirstSeq <= fromSeq));
         return ReadAsync([.. segments.Skip(first)], LedgerLimits.MaxRecordBytes, cancellationToken);
     }

@@ -36,7 +36,7 @@ public abstract record PayloadReading
     };
 
     private static readonly FrozenDictionary<string, Type> Types = typeof(LedgerPayload).Assembly.GetTypes()
-        .Where(type => type.IsSealed && type.IsSubclassOf(typeof(LedgerPayload)))
+        .Where(type => type.IsSealed && type.IsSubclassOf(typeof(LedgerPayload)) && type != typeof(ForwardedPayload)) // Any type at all, as another process made it.
         .ToFrozenDictionary(type => type.Name, StringComparer.Ordinal);
 
     /// <summary>Names of the types that this version knows, in ordinal order.</summary>

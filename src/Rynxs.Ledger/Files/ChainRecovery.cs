@@ -38,7 +38,7 @@ internal static class ChainRecovery
         SegmentManifest manifest = SegmentManifest.Read(directory);
         IReadOnlyDictionary<string, VerifiedFile> known = everything ? new Dictionary<string, VerifiedFile>() : VerifiedFiles.Read(directory);
         // What lies before a pruning that was cut short is in the archive and counts no more.
-        List<(long FirstSeq, string Path)> found = [.. SegmentName.List(directory).Where(file => file.FirstSeq >= (manifest.Pruned?.BeforeSeq ?? 0))];
+        List<(long FirstSeq, string Path)> found = [.. SegmentName.ListHolding(directory).Where(file => file.FirstSeq >= (manifest.Pruned?.BeforeSeq ?? 0))];
         ThrowIfMissing(manifest, found, directory);
         var files = new List<VerifiedFile>();
         ChainPosition position = manifest.Start;

@@ -125,6 +125,9 @@ public sealed class FileLedger : ILedger
             foreach (string? path in new[]
             {
                 SegmentName.List(chain) is [.., var last] ? last.Path : null,
+
+                // An empty segment may stand behind the one that the old holder writes to.
+                SegmentName.ListHolding(chain) is [.., var holding] ? holding.Path : null,
                 System.IO.Directory.EnumerateFiles(chain, "blobs-*.jsonl").Order(StringComparer.Ordinal).LastOrDefault(),
             })
             {

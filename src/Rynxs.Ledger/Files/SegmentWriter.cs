@@ -81,12 +81,13 @@ internal sealed class SegmentWriter : IDisposable
         _lock.ThrowIfLost();
         try
         {
+            SegmentName.RemoveStray(path);
             AppendOnlyFile next = AppendOnlyFile.Create(path);
             if (_lock.IsLost)
             {
-                // Taken over since the question before: the new writer must not find a segment of ours.
+                // Taken over since the question before. Nothing is removed: by now the name may be the new writer's file. If it still is ours it stays as an
+                // empty one, which holds nothing and is looked over.
                 next.Dispose();
-                File.Delete(path);
                 _lock.ThrowIfLost();
             }
 

@@ -78,7 +78,7 @@ public sealed record LogSource
             return null;
         }
 
-        IReadOnlyList<(long FirstSeq, string Path)> segments = SegmentName.List(directory);
+        IReadOnlyList<(long FirstSeq, string Path)> segments = SegmentName.ListHolding(directory);
         return segments.Count == 0 ? null : new LogSource { Chain = chain, Files = [.. segments.Select(segment => segment.Path)] };
     }
 

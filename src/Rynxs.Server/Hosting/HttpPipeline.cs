@@ -87,5 +87,29 @@ internal static class HttpPipeline
             RequestAccess.Require(context, RequestAccess.Readers);
             return Results.Json(await doctor.RunAsync(context.Request.Query["probe"] == "true", context.RequestAborted), ServerJson.Default.DoctorReport);
         });
+        MapOtherMethods(application);
+    }
+
+    /// <summary>
+    /// The resource API takes every path below <c>/api</c>, so routing would give it our own endpoints' other methods, too. They answer 405 here.
+    /// </summary>
+    private static void MapOtherMethods(WebApplication application)
+    {
+        string[] all = [HttpMethods.Get, HttpMethods.Head, HttpMethods.Post, HttpMethods.Put, HttpMethods.Patch, HttpMethods.Delete, HttpMethods.Options, HttpMethods.Trace];
+        var taken = ((IEndpointRouteBuilder)application).DataSources.SelectMany(source => source.Endpoints).OfType<RouteEndpoint>()
+            .Where(endpoint => endpoint.RoutePattern.RawText?.StartsWith("/api/v1/", StringComparison.Ordinal) == true)
+            .GroupBy(endpoint => endpoint.RoutePattern.RawText ?? "", endpoint => endpoint.Metadata.GetMetadata<IHttpMethodMetadata>()?.HttpMethods ?? [])
+            .Select(group => (Pattern: group.Key, Methods: (string[])[.. group.SelectMany(methods => methods).Distinct().Order(StringComparer.Ordinal)]))
+            .Where(endpoint => endpoint.Methods.Length > 0)
+            .ToArray();
+        foreach ((string pattern, string[] methods) in taken)
+        {
+            application.MapMethods(pattern, all.Except(methods), (HttpContext context) =>
+            {
+                context.Response.StatusCode = StatusCodes.Status405MethodNotAllowed;
+                context.Response.Headers.Allow = string.Join(", ", methods);
+                return Task.CompletedTask;
+            });
+        }
     }
 }
