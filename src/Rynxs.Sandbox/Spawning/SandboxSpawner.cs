@@ -121,7 +121,10 @@ public sealed class SandboxSpawner
         }
     }
 
-    /// <summary>On a lane's thread. Within the lock, so that a child that ends at once is reaped only when it is known whose it is.</summary>
+    /// <summary>
+    /// On a lane's thread. Within the lock, so that a child that ends at once is reaped only when it is known whose it is, and its status is never sent
+    /// before the owner knows that it runs: the owner would wait for the start of something that it has already seen end.
+    /// </summary>
     private int StartChild(SpawnRequest request)
     {
         int pid;
@@ -131,10 +134,10 @@ public sealed class SandboxSpawner
             pid = PosixSpawn.Start(request.Arguments, SpawnLanes.Environment, request.Input, request.Output, request.Error, wideTable: true);
             pidfd = PosixSpawn.Hold(pid);
             _children[pid] = request.Id;
+            Reply(new SpawnerReply(request.Id, Pid: pid), [pidfd]);
         }
 
         _hasChildren.Release();
-        Reply(new SpawnerReply(request.Id, Pid: pid), [pidfd]);
         _ = Libc.close(pidfd);
         return pid;
     }
