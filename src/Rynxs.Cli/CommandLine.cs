@@ -64,7 +64,6 @@ internal static class CommandLine
             BenchCommand.Create(screen),
             RecordingCommand.Create(screen),
             DoctorCommand.Create(screen),
-            Bench.BenchCommand.Create(screen),
             TokenCommand.Create(screen),
             VersionCommand.Create(screen),
             CompletionCommand.Create(screen),

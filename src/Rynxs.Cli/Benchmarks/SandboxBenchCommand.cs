@@ -3,10 +3,10 @@ using Rynxs.Cli.Terminal;
 using Rynxs.Server.Execution;
 using Rynxs.Server.Hosting;
 
-namespace Rynxs.Cli.Bench;
+namespace Rynxs.Cli.Benchmarks;
 
 /// <summary><c>rynxs bench sandbox</c>: what this machine gives, with the floors measured in the same run.</summary>
-internal static class BenchCommand
+internal static class SandboxBenchCommand
 {
     private const int LeastRounds = 5, MostRounds = 1000;
 
@@ -16,7 +16,7 @@ internal static class BenchCommand
         var platforms = new Option<string[]>("--platform") { Description = "systrap or ptrace; both by default.", HelpName = "NAME", DefaultValueFactory = _ => ["systrap", "ptrace"] };
         var sandbox = new Command("sandbox", "Measures sandboxes beside their floors and prints a table. Needs root; takes a minute or two of both CPUs.") { rounds, platforms };
         sandbox.SetAction((parsed, cancellationToken) => RunAsync(parsed.GetValue(rounds), parsed.GetRequiredValue(platforms), screen, cancellationToken));
-        return new Command("bench", "Measures this machine.") { sandbox };
+        return sandbox;
     }
 
     private static async Task<int> RunAsync(int rounds, string[] platforms, Screen screen, CancellationToken cancellationToken)
