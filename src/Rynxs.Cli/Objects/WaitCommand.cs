@@ -21,9 +21,13 @@ internal static class WaitCommand
         };
         var timeout = new Option<string>("--timeout") { Description = "How long, such as 90s or 5m.", HelpName = "TIME", DefaultValueFactory = _ => "30s" };
         var command = new Command("wait", "Waits until something holds for objects. Exit code 1 when the time is over first.") { objects, goal, timeout };
-        command.SetAction((parsed, cancellationToken) => RunAsync(
-            ClientSettings.Resolve(parsed), parsed.GetRequiredValue(objects), Goal.Parse(parsed.GetRequiredValue(goal)),
-            Span(parsed.GetRequiredValue(timeout)), screen, cancellationToken));
+        command.SetAction((parsed, cancellationToken) =>
+        {
+            // What is wrong with the command line is said first, server or no server.
+            var asked = Goal.Parse(parsed.GetRequiredValue(goal));
+            TimeSpan patience = Span(parsed.GetRequiredValue(timeout));
+            return RunAsync(ClientSettings.Resolve(parsed), parsed.GetRequiredValue(objects), asked, patience, screen, cancellationToken);
+        });
         return command;
     }
 
