@@ -162,23 +162,6 @@ public sealed class LogWalkTests
     }
 
     [Fact]
-    public void F4_A_line_without_an_end_is_reported_without_being_held()
-    {
-        using var directory = new TemporaryDirectory();
-        string path = directory.At("huge.log");
-        using (FileStream file = File.Create(path))
-        {
-            file.SetLength(64L * 1024 * 1024); // Sparse: 64 MiB of zeros, then a newline.
-            file.Seek(0, SeekOrigin.End);
-            file.WriteByte((byte)'\n');
-        }
-
-        long before = GC.GetTotalAllocatedBytes();
-        Should.Throw<LedgerCorruptException>(() => LogWalk.Read(LogSource.Open(path), Stop).Count()).Code.ShouldBe("form");
-        (GC.GetTotalAllocatedBytes() - before).ShouldBeLessThan(16L * 1024 * 1024);
-    }
-
-    [Fact]
     public void A_log_that_was_pruned_goes_on_only_from_a_checkpoint_that_it_agrees_with()
     {
         using var directory = new TemporaryDirectory();
