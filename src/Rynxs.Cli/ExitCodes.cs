@@ -9,6 +9,9 @@ internal static class ExitCodes
     /// <summary>A ledger or audit chain does not verify.</summary>
     public const int VerificationFailed = 2;
 
+    /// <summary><c>diff</c> failed, where 1 says that there are differences (as with diff(1)).</summary>
+    public const int DiffFailed = 2;
+
     /// <summary>The command line itself is wrong (EX_USAGE).</summary>
     public const int Usage = 64;
 

@@ -7,7 +7,7 @@ internal static class GlobalOptions
 {
     public static Option<string?> Server { get; } = new("--server")
     {
-        Description = "Address of the server; else RYNXS_SERVER, else the one that runs on the state directory.",
+        Description = "Address of the server; else the kubeconfig's, RYNXS_SERVER, or the one that runs on the state directory.",
         HelpName = "URL",
         Recursive = true,
     };
@@ -28,7 +28,21 @@ internal static class GlobalOptions
 
     public static Option<string?> Namespace { get; } = new("--namespace", "-n")
     {
-        Description = "Namespace (default: rynxs).",
+        Description = "Namespace; else the kubeconfig's, else rynxs.",
+        HelpName = "NAME",
+        Recursive = true,
+    };
+
+    public static Option<string?> Kubeconfig { get; } = new("--kubeconfig")
+    {
+        Description = "Kubeconfig to use; else KUBECONFIG when no server or state directory is named.",
+        HelpName = "FILE",
+        Recursive = true,
+    };
+
+    public static Option<string?> Context { get; } = new("--context")
+    {
+        Description = "Context of the kubeconfig; else its current one.",
         HelpName = "NAME",
         Recursive = true,
     };

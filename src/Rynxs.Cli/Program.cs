@@ -1,4 +1,5 @@
 using Rynxs.Cli;
 using Rynxs.Cli.Terminal;
+using Rynxs.Server.Execution;
 
-return await CommandLine.RunAsync(args, Screen.ForProcess());
+return SandboxSpawnerRole.TryRun(args) ?? await CommandLine.RunAsync(args, Screen.ForProcess());

@@ -1,7 +1,6 @@
 using System.Buffers;
 using System.Buffers.Text;
 using System.Security.Cryptography;
-using Microsoft.Win32.SafeHandles;
 
 namespace Rynxs.Ledger.Verifier;
 
@@ -12,32 +11,31 @@ internal static class BlobVerifier
     private const int SaltBytes = 32;
     private const int MaxLineBytes = (MaxContentBytes + 2) / 3 * 4 + 256;
 
-    /// <summary>Verifies all side-blob files of a chain's directory.</summary>
-    public static (long Verified, ChainFailure? Failure) Verify(string chain, string directory, CancellationToken cancellationToken)
+    /// <summary>Verifies all side-blob files of a chain.</summary>
+    public static async Task<(long Verified, ChainFailure? Failure)> VerifyAsync(
+        string chain, IReadOnlyList<SegmentSource> files, CancellationToken cancellationToken)
     {
         long verified = 0;
-        foreach (string path in Directory.EnumerateFiles(directory, "blobs-*.jsonl").Order(StringComparer.Ordinal))
+        Block? block = null;
+        foreach (SegmentSource file in files)
         {
-            using SafeFileHandle file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-            var reader = new BlockReader(file, MaxLineBytes);
-            var block = new Block(reader.Capacity);
+            Stream stream = await file.OpenAsync(cancellationToken);
+            await using var _ = stream;
+            string path = file.Name;
+            var reader = new BlockReader(stream, MaxLineBytes);
+            block ??= new Block(reader.Capacity);
             long line = 0;
-            while (reader.TryFill(block, cancellationToken))
+            while (await reader.TryFillAsync(block, cancellationToken))
             {
-                ReadOnlySpan<byte> rest = block.Buffer.AsSpan(0, block.Length);
-                while (!rest.IsEmpty)
+                (int lines, BlockDefect? defect) = Check(block);
+                if (defect is not null)
                 {
-                    int newline = rest.IndexOf((byte)'\n');
-                    line++;
-                    if (Check(rest[..newline]) is { } defect)
-                    {
-                        return (verified, new ChainFailure(
-                            chain, path, line, -1, defect.Code, defect.Message, defect.Expected, defect.Actual));
-                    }
-
-                    verified++;
-                    rest = rest[(newline + 1)..];
+                    return (verified + lines, new ChainFailure(
+                        chain, path, line + lines + 1, -1, defect.Code, defect.Message, defect.Expected, defect.Actual));
                 }
+
+                verified += lines;
+                line += lines;
             }
 
             if (reader.LineTooLong)
@@ -48,6 +46,23 @@ internal static class BlobVerifier
         }
 
         return (verified, null);
+    }
+
+    private static (int Lines, BlockDefect? Defect) Check(Block block)
+    {
+        int lines = 0;
+        for (ReadOnlySpan<byte> rest = block.Buffer.AsSpan(0, block.Length); !rest.IsEmpty; lines++)
+        {
+            int newline = rest.IndexOf((byte)'\n');
+            if (Check(rest[..newline]) is { } defect)
+            {
+                return (lines, defect);
+            }
+
+            rest = rest[(newline + 1)..];
+        }
+
+        return (lines, null);
     }
 
     private static BlockDefect? Check(ReadOnlySpan<byte> line)

@@ -28,9 +28,11 @@ internal ref struct CanonicalScanner
     private int _depth;
 
     /// <summary>Begins at the start of a text, which must be UTF-8.</summary>
-    public CanonicalScanner(ReadOnlySpan<byte> text)
+    /// <param name="text">The text.</param>
+    /// <param name="isUtf8">True when the caller has checked that already.</param>
+    public CanonicalScanner(ReadOnlySpan<byte> text, bool isUtf8 = false)
     {
-        if (!Utf8.IsValid(text))
+        if (!isUtf8 && !Utf8.IsValid(text))
         {
             throw new LineDefectException(FailureCodes.InvalidUtf8, "The line is not valid UTF-8.");
         }
@@ -100,6 +102,22 @@ internal ref struct CanonicalScanner
     {
         Expect((byte)'"');
         int start = _at;
+
+        // Names of fields and short values are not worth setting up a vector for.
+        for (int end = Math.Min(_at + 8, _text.Length); _at < end; _at++)
+        {
+            byte next = _text[_at];
+            if (next == (byte)'"')
+            {
+                return _text[start.._at++];
+            }
+
+            if (next is < 0x20 or (byte)'\\')
+            {
+                break;
+            }
+        }
+
         while (true)
         {
             int run = _text[_at..].IndexOfAny(NotPlain);
@@ -214,6 +232,19 @@ internal ref struct CanonicalScanner
     private void Number()
     {
         int start = _at;
+        int at = start;
+        while (at < _text.Length && (uint)(_text[at] - '0') <= 9)
+        {
+            at++;
+        }
+
+        // Nearly all are plain digits; what else there may be is for the long way to judge.
+        if (at > start && at < _text.Length && _text[at] is (byte)',' or (byte)'}' or (byte)']' && (_text[start] != (byte)'0' || at == start + 1))
+        {
+            _at = at;
+            return;
+        }
+
         int end = _text[_at..].IndexOfAnyExcept(NumberBytes);
         _at = end < 0 ? _text.Length : _at + end;
         NumberForm.Check(_text[start.._at]);

@@ -6,6 +6,12 @@ internal static class KeyOrder
     /// <summary>Negative, zero or positive as for any comparison.</summary>
     public static int Compare(ReadOnlySpan<byte> left, ReadOnlySpan<byte> right)
     {
+        // Most neighbours differ in their first letter already.
+        if (left.Length > 0 && right.Length > 0 && left[0] != right[0] && left[0] != (byte)'\\' && right[0] != (byte)'\\')
+        {
+            return left[0] - right[0];
+        }
+
         if (!left.Contains((byte)'\\') && !right.Contains((byte)'\\'))
         {
             // UTF-8 byte order is code point order.

@@ -9,6 +9,9 @@ public sealed record LedgerVerification
     /// <summary>True when every chain is valid. A torn tail does not make a chain invalid: see <see cref="ChainReport.TornTail"/>.</summary>
     public bool Valid => Chains.All(chain => chain.Valid);
 
+    /// <summary>Anchors of agents' chains on the control chain; beyond 65,536 a part of them is compared, always the newest of each chain.</summary>
+    public long AnchorsSeen { get; init; }
+
     /// <summary>Valid records of all chains together.</summary>
     public long Records => Chains.Sum(chain => chain.Records);
 
@@ -45,9 +48,38 @@ public sealed record ChainReport
     /// <summary>Side blobs whose commitment was recomputed; null when blobs were not checked.</summary>
     public long? BlobsVerified { get; init; }
 
+    /// <summary>Commitments to side blobs in its records; null when blobs were not checked.</summary>
+    public long? BlobsReferenced { get; init; }
+
+    /// <summary>
+    /// Contents that are not there for a commitment: withheld from this copy, or erased. Null when blobs were not checked. A blob that no
+    /// record refers to (a crash left it) hides one of them.
+    /// </summary>
+    public long? BlobsWithheld => BlobsReferenced is { } referenced && BlobsVerified is { } verified ? Math.Max(0, referenced - verified) : null;
+
+    /// <summary>Erasures that the chain records (<c>BlobErased</c>).</summary>
+    public long BlobsErased { get; init; }
+
+    /// <summary>Tiles and entry bundles of its Merkle tree that were compared with the records; 0 when it has none.</summary>
+    public long TilesChecked { get; init; }
+
+    /// <summary>The signed checkpoint that lies with it and agrees with it; null when it has none.</summary>
+    public CheckpointReport? Checkpoint { get; init; }
+
+    /// <summary>Anchors, or kept checkpoints, that it was compared with.</summary>
+    public long MarksChecked { get; init; }
+
     /// <summary>True when no failure was found.</summary>
     public bool Valid => Failure is null;
 }
+
+/// <summary>A checkpoint that agrees with the records.</summary>
+/// <param name="Origin">Name of the log.</param>
+/// <param name="Size">Records under it.</param>
+/// <param name="Root">Root of the tree, base64.</param>
+/// <param name="SignedBy">Pinned keys (vkeys) that signed it; empty when none were pinned: the checkpoint then proves nothing by itself.</param>
+/// <param name="CosignedBy">Witness keys (vkeys) of the policy that cosigned it.</param>
+public sealed record CheckpointReport(string Origin, long Size, string Root, IReadOnlyList<string> SignedBy, IReadOnlyList<string> CosignedBy);
 
 /// <summary>The first thing that does not verify.</summary>
 /// <param name="Chain">Name of the chain.</param>
@@ -117,6 +149,48 @@ public static class FailureCodes
 
     /// <summary>A line of a side-blob file is not a side blob.</summary>
     public const string BlobMalformed = "blob_malformed";
+
+    /// <summary>The chain is shorter than its own signed checkpoint or its anchor on the control chain.</summary>
+    public const string TailTruncated = "tail_truncated";
+
+    /// <summary>The chain is shorter than a checkpoint that was kept elsewhere.</summary>
+    public const string RolledBack = "rolled_back";
+
+    /// <summary>The records under a checkpoint that was kept elsewhere are not those that it was made over: two histories were shown.</summary>
+    public const string SplitView = "split_view";
+
+    /// <summary>The records are not those under the chain's own signed checkpoint.</summary>
+    public const string CheckpointMismatch = "checkpoint_mismatch";
+
+    /// <summary>The records are not those under an anchor on the control chain.</summary>
+    public const string AnchorMismatch = "anchor_mismatch";
+
+    /// <summary>A chain that the control chain anchored is not there.</summary>
+    public const string ChainMissing = "chain_missing";
+
+    /// <summary>A checkpoint was expected and is not there.</summary>
+    public const string CheckpointMissing = "checkpoint_missing";
+
+    /// <summary>A checkpoint is not in the form of one.</summary>
+    public const string CheckpointMalformed = "checkpoint_malformed";
+
+    /// <summary>No pinned key signed the checkpoint, or a signature in its name is not its signature.</summary>
+    public const string CheckpointUnsigned = "checkpoint_unsigned";
+
+    /// <summary>Fewer witnesses cosigned than the policy requires.</summary>
+    public const string QuorumNotMet = "quorum_not_met";
+
+    /// <summary>A tile of the Merkle tree is not what the records give.</summary>
+    public const string TileMismatch = "tile_mismatch";
+
+    /// <summary>A tile of the Merkle tree is not there.</summary>
+    public const string TileMissing = "tile_missing";
+
+    /// <summary>A proof file has not the form of one.</summary>
+    public const string ProofMalformed = "proof_malformed";
+
+    /// <summary>A proof does not show what it says.</summary>
+    public const string ProofInvalid = "proof_invalid";
 
     /// <summary>There is no chain at the path.</summary>
     public const string NotALedger = "not_a_ledger";

@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Buffers.Text;
-using System.Security.Cryptography;
 using System.Text;
 
 namespace Rynxs.Ledger.Verifier;
@@ -13,15 +12,23 @@ internal readonly ref struct RecordLine
 
     private static readonly SearchValues<byte> HexDigits = SearchValues.Create("0123456789abcdef"u8);
 
-    private RecordLine(long seq, ReadOnlySpan<byte> prevHash, ReadOnlySpan<byte> eventHash, ReadOnlySpan<byte> content)
+    private RecordLine(EventFields fields, ReadOnlySpan<byte> prevHash, ReadOnlySpan<byte> eventHash, ReadOnlySpan<byte> content)
     {
-        Seq = seq;
+        Seq = fields.Seq;
+        Type = fields.Type;
+        Payload = fields.Payload;
         PrevHash = prevHash;
         EventHash = eventHash;
         Content = content;
     }
 
     public long Seq { get; }
+
+    /// <summary>The record's type, with escapes as they stand.</summary>
+    public ReadOnlySpan<byte> Type { get; }
+
+    /// <summary>The payload as it stands.</summary>
+    public ReadOnlySpan<byte> Payload { get; }
 
     public ReadOnlySpan<byte> PrevHash { get; }
 
@@ -31,19 +38,21 @@ internal readonly ref struct RecordLine
     public ReadOnlySpan<byte> Content { get; }
 
     /// <summary>Reads a line without its newline.</summary>
+    /// <param name="line">The line.</param>
+    /// <param name="isUtf8">True when the caller has checked that already.</param>
     /// <exception cref="LineDefectException">It is not a record line in canonical form.</exception>
-    public static RecordLine Read(ReadOnlySpan<byte> line)
+    public static RecordLine Read(ReadOnlySpan<byte> line, bool isUtf8 = false)
     {
         if (line.Length >= MaxBytes)
         {
             throw new LineDefectException(FailureCodes.TooLong, $"The line is longer than {MaxBytes} bytes.");
         }
 
-        var scanner = new CanonicalScanner(line);
+        var scanner = new CanonicalScanner(line, isUtf8);
         scanner.BeginObject();
         ReadOnlySpan<byte> key = default;
         bool first = true;
-        long seq = -1;
+        EventFields fields = default;
         ReadOnlySpan<byte> content = default;
         ReadOnlySpan<byte> eventHash = default;
         ReadOnlySpan<byte> prevHash = default;
@@ -53,7 +62,7 @@ internal readonly ref struct RecordLine
             int start = scanner.Position;
             if (key.SequenceEqual("event"u8))
             {
-                seq = ReadEvent(ref scanner, ref deferred);
+                fields = ReadEvent(ref scanner, ref deferred);
                 content = scanner.Slice(start, scanner.Position);
             }
             else if (key.SequenceEqual("event_hash"u8))
@@ -83,28 +92,26 @@ internal readonly ref struct RecordLine
             throw new LineDefectException(FailureCodes.MissingField, "The record has no event, event_hash or prev_hash.");
         }
 
-        return new RecordLine(seq, prevHash, eventHash, content);
+        return new RecordLine(fields, prevHash, eventHash, content);
     }
 
     /// <summary>Hash of the content as it is, in lowercase hexadecimal, into 64 bytes.</summary>
-    /// <param name="scratch">At least 64 bytes more than the content: one call over one span is the cheapest hash for small records.</param>
-    /// <param name="hex">Receives the 64 digits.</param>
-    public void ComputeHash(Span<byte> scratch, Span<byte> hex)
+    public void ComputeHash(Span<byte> hex)
     {
         Span<byte> digest = stackalloc byte[32];
-        PrevHash.CopyTo(scratch);
-        Content.CopyTo(scratch[PrevHash.Length..]);
-        SHA256.HashData(scratch[..(PrevHash.Length + Content.Length)], digest);
+        RecordHash.Of(PrevHash, Content, digest);
         Convert.TryToHexStringLower(digest, hex, out _);
     }
 
-    private static long ReadEvent(scoped ref CanonicalScanner scanner, ref LineDefectException? deferred)
+    private static EventFields ReadEvent(scoped ref CanonicalScanner scanner, scoped ref LineDefectException? deferred)
     {
         ExpectKind(scanner.Next, (byte)'{', "event", "an object");
         scanner.BeginObject();
         ReadOnlySpan<byte> key = default;
         bool first = true;
         long seq = -1;
+        ReadOnlySpan<byte> type = default;
+        ReadOnlySpan<byte> payload = default;
         bool versioned = false;
         bool hasMeta = false;
         bool emptyMeta = false;
@@ -115,7 +122,8 @@ internal readonly ref struct RecordLine
             if (key.SequenceEqual("aggregate_id"u8) || key.SequenceEqual("type"u8))
             {
                 ExpectKind(scanner.Next, (byte)'"', Encoding.ASCII.GetString(key), "a text");
-                scanner.Text();
+                ReadOnlySpan<byte> text = scanner.Text();
+                type = key.Length == 4 ? text : type; // Of the two only "type" has four letters.
                 required++;
             }
             else if (key.SequenceEqual("hash_version"u8))
@@ -139,6 +147,7 @@ internal readonly ref struct RecordLine
             {
                 ExpectKind(scanner.Next, (byte)'{', "payload", "an object");
                 scanner.Value();
+                payload = scanner.Slice(start, scanner.Position);
                 required++;
             }
             else if (key.SequenceEqual("seq"u8))
@@ -166,7 +175,7 @@ internal readonly ref struct RecordLine
             (_, _, _, _, < 0) => new LineDefectException(FailureCodes.InvalidField, "event.seq is negative."),
             _ => null,
         };
-        return seq;
+        return new EventFields(seq, type, payload);
     }
 
     private static long ReadInteger(scoped ref CanonicalScanner scanner, string field)
@@ -200,6 +209,15 @@ internal readonly ref struct RecordLine
                 ? new LineDefectException(FailureCodes.NonCanonical, "There is whitespace between tokens.")
                 : new LineDefectException(FailureCodes.InvalidField, $"{field} is not {kind}.");
         }
+    }
+
+    private readonly ref struct EventFields(long seq, ReadOnlySpan<byte> type, ReadOnlySpan<byte> payload)
+    {
+        public long Seq { get; } = seq;
+
+        public ReadOnlySpan<byte> Type { get; } = type;
+
+        public ReadOnlySpan<byte> Payload { get; } = payload;
     }
 
     private static LineDefectException Unknown(string where) =>

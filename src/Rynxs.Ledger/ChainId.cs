@@ -37,6 +37,15 @@ public sealed record ChainId
     public static ChainId? TryAgent(string agentNamespace, string agentName) =>
         IsLabel(agentNamespace) && IsLabel(agentName) ? new ChainId(agentNamespace, agentName) : null;
 
+    /// <summary>Reads <see cref="RelativePath"/> back; null when it is not the path of a chain.</summary>
+    public static ChainId? TryParse(string relativePath)
+    {
+        ArgumentNullException.ThrowIfNull(relativePath);
+        return relativePath == Control.RelativePath ? Control
+            : relativePath.Split('/') is ["agents", var agentNamespace, var agentName] ? TryAgent(agentNamespace, agentName)
+            : null;
+    }
+
     /// <summary>Path of the chain below the ledger's root: <c>control</c> or <c>agents/NAMESPACE/NAME</c>.</summary>
     public string RelativePath => AgentName is null ? "control" : $"agents/{AgentNamespace}/{AgentName}";
 

@@ -45,6 +45,8 @@ public interface ILedgerChain
     /// <exception cref="LedgerUnavailableException">
     /// Nothing can be appended (disk full, read-only, device error). The caller refuses the action that it wanted to record.
     /// </exception>
+    /// <exception cref="LedgerFencedException">Another writer has taken the chain over.</exception>
+    /// <exception cref="IdempotencyConflictException">The entry's key has made a record with other content.</exception>
     /// <exception cref="ArgumentException">The entry has no canonical form or exceeds <see cref="LedgerLimits.MaxRecordBytes"/>.</exception>
     ValueTask<AppendedRecord> AppendAsync(LedgerEntry entry, CancellationToken cancellationToken);
 
@@ -59,16 +61,59 @@ public interface ILedgerChain
     ValueTask<SideBlob?> ReadBlobAsync(Commitment commitment, CancellationToken cancellationToken);
 }
 
+/// <summary>A chain whose writer can change while it is open: the chain of a store of ours, as the role <c>ledger</c> serves it.</summary>
+public interface IClaimableChain : ILedgerChain
+{
+    /// <summary>
+    /// Begins a new epoch with a <c>LedgerOpened</c> and returns it. Appends that name an older one are fenced from then on.
+    /// </summary>
+    /// <exception cref="LedgerUnavailableException">Nothing can be appended.</exception>
+    ValueTask<long> ClaimAsync(string principal, CancellationToken cancellationToken);
+
+    /// <summary>Appends entries in an epoch that the caller has claimed: in their order, and in one commit, so all of them or none.</summary>
+    /// <param name="entries">At most 4096.</param>
+    /// <param name="epoch">As <see cref="ClaimAsync"/> gave it.</param>
+    /// <param name="cancellationToken">Honoured until the entries are queued for a commit.</param>
+    /// <exception cref="LedgerFencedException">The chain is in another epoch; nothing was appended.</exception>
+    /// <inheritdoc cref="ILedgerChain.AppendAsync"/>
+    ValueTask<IReadOnlyList<AppendedRecord>> AppendAsync(IReadOnlyList<LedgerEntry> entries, long epoch, CancellationToken cancellationToken);
+}
+
 /// <summary>The store refused or failed; nothing was appended as far as is known.</summary>
-public sealed class LedgerUnavailableException(string message, Exception? innerException = null) : Exception(message, innerException)
+public class LedgerUnavailableException(string message, Exception? innerException = null) : Exception(message, innerException)
 {
     /// <summary>The chain takes no more records until it is opened again; otherwise a later append may succeed, as when a full disk has space again.</summary>
     public bool IsLasting { get; init; }
 }
 
+/// <summary>
+/// Another writer has taken the chain over: it has a newer epoch. Nothing of what this one tried to append since is part of the chain, and it
+/// must not open the chain again on its own: leadership is decided elsewhere.
+/// </summary>
+public sealed class LedgerFencedException : LedgerUnavailableException
+{
+    /// <summary>Makes the exception; it is lasting.</summary>
+    public LedgerFencedException(string message, Exception? innerException = null)
+        : base(message, innerException) => IsLasting = true;
+}
+
+/// <summary>An idempotency key was used again with other content: one of the two entries is a mistake, and only the first was recorded.</summary>
+public sealed class IdempotencyConflictException(string key, long seq)
+    : Exception($"The idempotency key '{key}' has made the record with sequence {seq}, which has other content.")
+{
+    /// <summary>Sequence of the record that the key made.</summary>
+    public long Seq { get; } = seq;
+}
+
 /// <summary>Stored bytes do not verify.</summary>
 public sealed class LedgerCorruptException(string message, string file, long seq, string? expected, string? actual) : Exception(message)
 {
+    /// <summary>
+    /// What is wrong, for programs: <c>form</c>, <c>event_hash</c>, <c>prev_hash</c>, <c>sequence</c>, <c>checkpoint</c>; null where the place
+    /// that found it does not say.
+    /// </summary>
+    public string? Code { get; init; }
+
     /// <summary>File in which the record lies.</summary>
     public string File { get; } = file;
 

@@ -24,6 +24,13 @@ public sealed record LedgerEntry
     /// <summary>W3C trace id, recorded as <c>meta.trace_id</c>.</summary>
     public string? TraceId { get; init; }
 
+    /// <summary>
+    /// Makes appending safe to repeat: an entry with the key of one of the chain's newest records (16,384 keys are remembered) is not recorded
+    /// again; the answer is the record that is there. 1 to 128 characters, recorded as <c>meta.idempotency_key</c>. Null when the caller never
+    /// repeats. The repeated entry must have the same type, aggregate and payload, so the same side blobs too: a new salt is another payload.
+    /// </summary>
+    public string? IdempotencyKey { get; init; }
+
     /// <summary>Side blobs that the payload commits to. They are durable before the record is.</summary>
     public IReadOnlyList<SideBlob> Blobs { get; init; } = [];
 }

@@ -1,3 +1,6 @@
+using System.Buffers;
+using System.Globalization;
+using System.Text;
 using System.Text.Json;
 
 namespace Rynxs.Ledger;
@@ -31,4 +34,30 @@ public sealed record LedgerRecord
 
     /// <summary>Hash of the record before.</summary>
     public required string PrevHash { get; init; }
+
+    /// <summary>The record's line as it is stored, newline included: canonical, so its hash can be recomputed from it.</summary>
+    public byte[] ToLine()
+    {
+        var text = new ArrayBufferWriter<byte>(512);
+        var json = new Canonical.CanonicalWriter(text, allowFloats: true);
+        text.Write("{\"event\":{\"aggregate_id\":"u8);
+        json.WriteString(AggregateId);
+        text.Write(HashVersion == 1 ? ",\"meta\":"u8 : ",\"hash_version\":\"v2\""u8);
+        if (HashVersion == 1)
+        {
+            json.Write(Meta);
+        }
+        else if (Meta.GetPropertyCount() > 0)
+        {
+            text.Write(",\"meta\":"u8);
+            json.Write(Meta);
+        }
+
+        text.Write(",\"payload\":"u8);
+        json.Write(Payload);
+        text.Write(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $",\"seq\":{Seq},\"ts\":{Ts},\"type\":")));
+        json.WriteString(Type);
+        text.Write(Encoding.ASCII.GetBytes($"}},\"event_hash\":\"{EventHash}\",\"prev_hash\":\"{PrevHash}\"}}\n"));
+        return text.WrittenSpan.ToArray();
+    }
 }

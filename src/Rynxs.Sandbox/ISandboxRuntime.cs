@@ -56,6 +56,9 @@ public interface ISandbox : IAsyncDisposable
     /// <summary>How long it took from the request to ready.</summary>
     TimeSpan ColdStart { get; }
 
+    /// <summary>How it came to be.</summary>
+    SandboxStart Start { get; }
+
     /// <summary>Every control: requested, enforced by, probed, seen.</summary>
     IReadOnlyList<SandboxControl> Controls { get; }
 
@@ -69,6 +72,29 @@ public interface ISandbox : IAsyncDisposable
     /// <exception cref="SandboxStartException">The program never started (not found, sandbox gone).</exception>
     /// <exception cref="OperationCanceledException">Never: cancellation kills the program and is a <see cref="TerminationReason"/>.</exception>
     Task<ExecutionResult> ExecuteAsync(ExecutionRequest request, CancellationToken cancellationToken);
+
+    /// <summary>Stops every process of it, between two programs: it uses no CPU until <see cref="ResumeAsync"/>. A program that is asked for meanwhile waits. Idempotent.</summary>
+    /// <exception cref="SandboxStartException">The sandbox has ended.</exception>
+    Task PauseAsync(CancellationToken cancellationToken);
+
+    /// <summary>Undoes <see cref="PauseAsync"/>. Idempotent.</summary>
+    Task ResumeAsync(CancellationToken cancellationToken);
+
+    /// <summary>Starts a Python interpreter that keeps its state from one piece of a program to the next.</summary>
+    /// <exception cref="SandboxStartException">It cannot be started: the sandbox is gone, or its runtime has no control socket that can be relied on.</exception>
+    Task<ILiveInterpreter> OpenInterpreterAsync(CancellationToken cancellationToken);
+}
+
+/// <summary>A Python interpreter in a sandbox that keeps its state. It ends with its sandbox, when it is disposed, and when a program leaves processes behind (all are ended then).</summary>
+public interface ILiveInterpreter : IAsyncDisposable
+{
+    /// <summary>
+    /// Runs a piece of a program (<see cref="ExecutionRequest.PythonSource"/>; arguments, environment, directory and standard input are the interpreter's own and must be left out).
+    /// Exit code 0, or 1 after an exception that nothing caught: then its traceback is on standard error, and the interpreter lives on. Takes its turn among the sandbox's programs, with
+    /// their limits: a deadline or a kill rule ends the sandbox.
+    /// </summary>
+    /// <exception cref="SandboxStartException">The interpreter has ended.</exception>
+    Task<ExecutionResult> RunAsync(ExecutionRequest request, CancellationToken cancellationToken);
 }
 
 /// <summary>Identity of a sandbox: <c>sb-</c> and 16 lowercase hexadecimal digits.</summary>
@@ -99,6 +125,22 @@ public sealed record SandboxSpec
 
     /// <summary>gVisor platform, <c>systrap</c> or <c>ptrace</c>; null for the runtime's default.</summary>
     public string? Platform { get; init; }
+
+    /// <summary>One program runs in it, then it is destroyed: nothing is prepared for a second one.</summary>
+    public bool SingleUse { get; init; }
+}
+
+/// <summary>How a sandbox came to be.</summary>
+public enum SandboxStart
+{
+    /// <summary>Created and started by the command line of the runtime.</summary>
+    Plain,
+
+    /// <summary>Restored from a template's checkpoint when it was asked for: the pool was empty.</summary>
+    Restored,
+
+    /// <summary>Taken from the pool.</summary>
+    Warm,
 }
 
 /// <summary>One program.</summary>
@@ -107,8 +149,13 @@ public sealed record ExecutionRequest
     /// <summary>Chosen by the caller; violations and records refer to it.</summary>
     public required string ExecutionId { get; init; }
 
-    /// <summary>Program and arguments; no shell is involved unless it is named here.</summary>
+    /// <summary>Program and arguments; no shell is involved unless it is named here. With <see cref="PythonSource"/>, the program's arguments only.</summary>
     public required IReadOnlyList<string> Arguments { get; init; }
+
+    /// <summary>
+    /// A Python program in UTF-8, at most 16 MiB, in place of a program file. An interpreter that waits in the sandbox runs it where there is one, else a new one.
+    /// </summary>
+    public ReadOnlyMemory<byte>? PythonSource { get; init; }
 
     /// <summary>Added to the base environment (PATH, HOME, LANG); names of the base cannot be overridden when they start with <c>RYNXS_</c>.</summary>
     public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
@@ -143,6 +190,11 @@ public sealed record ExecutionResult
     public required bool StandardOutputTruncated { get; init; }
     public required bool StandardErrorTruncated { get; init; }
     public required TimeSpan Duration { get; init; }
+
+    /// <summary>
+    /// From the call to the first instruction of the program: its interpreter said that it begins, or the sandbox's kernel had started it. Null when it was not seen.
+    /// </summary>
+    public TimeSpan? FirstInstruction { get; init; }
 
     /// <summary>What the program tried that a rule watches for, in order.</summary>
     public required IReadOnlyList<Violation> Violations { get; init; }

@@ -19,6 +19,14 @@ public static class WireNames
         _ => throw new System.Diagnostics.UnreachableException(),
     };
 
+    public static string Of(SandboxStart start) => start switch
+    {
+        SandboxStart.Plain => "plain",
+        SandboxStart.Restored => "restored",
+        SandboxStart.Warm => "warm",
+        _ => throw new System.Diagnostics.UnreachableException(),
+    };
+
     public static string Of(Severity severity) => severity switch
     {
         Severity.Low => "LOW",

@@ -4,6 +4,7 @@ using Rynxs.Server.Doctor;
 using Rynxs.Server.Execution;
 using Rynxs.Server.Health;
 using Rynxs.Server.Identity;
+using Rynxs.Server.Transparency;
 
 namespace Rynxs.Server;
 
@@ -18,7 +19,6 @@ namespace Rynxs.Server;
 [JsonSerializable(typeof(SandboxStatusResponse))]
 [JsonSerializable(typeof(HealthResponse))]
 [JsonSerializable(typeof(ReadinessResponse))]
-[JsonSerializable(typeof(VersionResponse))]
 [JsonSerializable(typeof(WhoAmIResponse))]
 [JsonSerializable(typeof(ExecBody))]
 [JsonSerializable(typeof(ExecResponse))]
@@ -27,6 +27,9 @@ namespace Rynxs.Server;
 [JsonSerializable(typeof(AgentLogLine))]
 [JsonSerializable(typeof(DecisionBody))]
 [JsonSerializable(typeof(DoctorReport))]
+[JsonSerializable(typeof(LedgerLogStatus))]
+[JsonSerializable(typeof(Execution.Sessions.SessionView))]
+[JsonSerializable(typeof(Execution.Sessions.SessionList))]
 [JsonSerializable(typeof(System.Text.Json.Nodes.JsonObject))]
 [JsonSerializable(typeof(IReadOnlyDictionary<string, string>))]
 internal sealed partial class ServerJson : JsonSerializerContext;

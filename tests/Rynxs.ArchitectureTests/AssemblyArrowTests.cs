@@ -14,18 +14,20 @@ public sealed class AssemblyArrowTests
     {
         ["Rynxs.Ledger"] = [],
         ["Rynxs.Ledger.Verifier"] = [],
+        ["Rynxs.Ledger.Stores"] = ["Rynxs.Ledger"],
         ["Rynxs.Policy"] = [],
         ["Rynxs.Resources"] = [],
         ["Rynxs.ResourceServer"] = ["Rynxs.Resources"],
         ["Rynxs.Sandbox"] = ["Rynxs.Ledger", "Rynxs.Policy"],
+        ["Rynxs.Gateway"] = ["Rynxs.Ledger", "Rynxs.Policy"],
         ["Rynxs.Agents"] = ["Rynxs.Resources", "Rynxs.Ledger", "Rynxs.Policy", "Rynxs.Sandbox"],
         ["Rynxs.Operator"] = ["Rynxs.Resources", "Rynxs.Ledger", "Rynxs.Policy", "Rynxs.Sandbox"],
         ["Rynxs.Server"] =
         [
-            "Rynxs.Ledger", "Rynxs.Ledger.Verifier", "Rynxs.Policy", "Rynxs.Resources", "Rynxs.ResourceServer", "Rynxs.Sandbox",
+            "Rynxs.Ledger", "Rynxs.Ledger.Stores", "Rynxs.Ledger.Verifier", "Rynxs.Policy", "Rynxs.Resources", "Rynxs.ResourceServer", "Rynxs.Sandbox",
             "Rynxs.Agents", "Rynxs.Operator",
         ],
-        ["rynxs"] = ["Rynxs.Resources", "Rynxs.Ledger", "Rynxs.Ledger.Verifier", "Rynxs.Server"],
+        ["rynxs"] = ["Rynxs.Resources", "Rynxs.Ledger", "Rynxs.Ledger.Stores", "Rynxs.Ledger.Verifier", "Rynxs.Server"],
     };
 
     /// <summary>The ledger and its verifier use the base class library alone, so that they can ship alone.</summary>

@@ -44,6 +44,6 @@ public sealed class ExampleTests
     public void Agent_example_is_the_original_manifest_unchanged()
     {
         Encoding.UTF8.GetString(Example.Bytes("agent.yaml")).ShouldBe(OriginalManifest.ReplaceLineEndings("\n"));
-        Example.Read("agent.yaml").ShouldHaveSingleItem().ShouldBeOfType<AgentResource>().Spec.Role.ShouldBe("sandbox");
+        ManifestReader.Read(Example.Bytes("agent.yaml")).Resources.ShouldHaveSingleItem().ShouldBeOfType<AgentResource>().Spec.Role.ShouldBe("sandbox");
     }
 }

@@ -46,9 +46,9 @@ internal sealed partial class RunningServer : IAsyncDisposable
     }
 
     /// <summary>Starts it and waits until it says that it listens.</summary>
-    public static async Task<RunningServer> StartAsync(string state)
+    public static async Task<RunningServer> StartAsync(string state, params string[] options)
     {
-        Process process = RynxsProgram.Start(new Invocation { Arguments = ["up", "--state", state, "--listen", "127.0.0.1:0"] });
+        Process process = RynxsProgram.Start(new Invocation { Arguments = ["up", "--state", state, "--listen", "127.0.0.1:0", .. options] });
         var listening = new TaskCompletionSource<string?>(TaskCreationOptions.RunContinuationsAsynchronously);
         var server = new RunningServer(process, state, listening);
         // The very first start on a machine builds the root filesystem.

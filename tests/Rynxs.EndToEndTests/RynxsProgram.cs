@@ -59,7 +59,7 @@ internal static class RynxsProgram
             start.ArgumentList.Add(argument);
         }
 
-        foreach (string name in (string[])["RYNXS_STATE", "RYNXS_SERVER", "RYNXS_TOKEN", "RYNXS_YES"])
+        foreach (string name in (string[])["RYNXS_STATE", "RYNXS_SERVER", "RYNXS_TOKEN", "RYNXS_YES", "KUBECONFIG"])
         {
             start.Environment.Remove(name);
         }

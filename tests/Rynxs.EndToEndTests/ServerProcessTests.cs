@@ -62,16 +62,16 @@ public sealed class ServerProcessTests
         await File.WriteAllTextAsync(
             manifest, "apiVersion: universe.ai/v1alpha1\nkind: Universe\nmetadata: {name: lab}\nspec: {policies: {denyTools: [http.fetch]}}\n", TestContext.Current.CancellationToken);
 
-        (await server.RunAsync("apply", "-f", manifest)).Output.ShouldBe("universe/lab created\n");
-        (await server.RunAsync("apply", "-f", manifest)).Output.ShouldBe("universe/lab unchanged\n");
+        (await server.RunAsync("apply", "-f", manifest)).Output.ShouldBe("universe.universe.ai/lab created\n");
+        (await server.RunAsync("apply", "-f", manifest)).Output.ShouldBe("universe.universe.ai/lab unchanged\n");
         await File.WriteAllTextAsync(
             manifest, "apiVersion: universe.ai/v1alpha1\nkind: Universe\nmetadata: {name: lab}\nspec: {policies: {denyTools: [fs.write]}}\n", TestContext.Current.CancellationToken);
-        (await server.RunAsync("apply", "-f", manifest)).Output.ShouldBe("universe/lab configured\n");
+        (await server.RunAsync("apply", "-f", manifest)).Output.ShouldBe("universe.universe.ai/lab configured\n");
 
-        (await server.RunAsync("get", "universes", "-o", "name")).Output.ShouldBe("universe/lab\n");
+        (await server.RunAsync("get", "universes", "-o", "name")).Output.ShouldBe("universe.universe.ai/lab\n");
         (await server.RunAsync("get", "uni", "lab", "-o", "yaml")).Output.ShouldContain("- fs.write");
         (await server.RunAsync("get", "universe", "lab", "-o", "json")).Output.ShouldContain("\"denyTools\"");
-        (await server.RunAsync("delete", "-f", manifest)).Output.ShouldBe("universe/lab deleted\n");
+        (await server.RunAsync("delete", "-f", manifest)).Output.ShouldBe("universe.universe.ai/lab deleted\n");
         Finished gone = await server.RunAsync("get", "universe", "lab");
         gone.ExitCode.ShouldBe(1);
         gone.Error.ShouldContain("not found", Case.Insensitive);

@@ -7,7 +7,6 @@ public sealed class UsageTests
     {
         { "gte agents", "Did you mean 'get'?" },
         { "get", "argument missing" },
-        { "get agnets", "did you mean 'agents'?" },
         { "get agents -o xml", "xml" },
         { "get agents --selecto x", "--selector" },
         { "apply", "--filename" },
@@ -25,6 +24,13 @@ public sealed class UsageTests
         { "up --listen nowhere", "--listen" },
         { "up --listen 0.0.0.0:0 --dangerous-allow-anonymous", "loopback" },
         { "exec a", "argument missing" },
+        { "get agents -o jsonpath={.a", "not closed" },
+        { "get agents -o custom-columns=NAME", "HEADER:PATH" },
+        { "wait agent/a --for=sunshine", "sunshine" },
+        { "apply -f x --force-conflicts", "--server-side" },
+        { "up --oidc-audience x", "--oidc-issuer" },
+        { "up --oidc-issuer https://x --oidc-role king=king", "king=king" },
+        { "up --listen-tls nowhere", "--listen-tls" },
     };
 
     [Theory]

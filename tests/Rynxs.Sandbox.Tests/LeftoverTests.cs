@@ -14,7 +14,7 @@ public sealed class LeftoverTests(SandboxHost host)
         await using ISandbox bystander = await host.NewSandboxAsync();
         using var agent = new AgentDirectory();
         string key = SandboxHost.NewStateKey();
-        using Process owner = await OwnerProcess.StartAsync(key, agent.Files, Token);
+        using Process owner = await OwnerProcess.StartAsync(key, agent.Files, hasSpawner: false, Token);
         HostTraces(key).ShouldNotBeEmpty("positive control: the owner's sandboxes are visible on the host");
 
         owner.Kill();
@@ -36,7 +36,7 @@ public sealed class LeftoverTests(SandboxHost host)
         host.SkipUnlessAvailable();
         using var agent = new AgentDirectory();
         string key = SandboxHost.NewStateKey();
-        using Process owner = await OwnerProcess.StartAsync(key, agent.Files, Token);
+        using Process owner = await OwnerProcess.StartAsync(key, agent.Files, hasSpawner: false, Token);
 
         owner.Kill();
         await owner.WaitForExitAsync(Token);
@@ -126,7 +126,7 @@ public sealed class LeftoverTests(SandboxHost host)
             }
         }).Where(stat => stat.Contains($") Z {Environment.ProcessId} ", StringComparison.Ordinal))];
 
-    private static List<string> Programs(string key) =>
+    internal static List<string> Programs(string key) =>
         [.. Directory.EnumerateDirectories("/proc").Where(directory => int.TryParse(Path.GetFileName(directory), out _)).Where(directory =>
         {
             try
@@ -141,7 +141,7 @@ public sealed class LeftoverTests(SandboxHost host)
         })];
 
     /// <summary>Looks for itself, not through the runtime: processes, cgroups, mounts, files and sockets that carry the state's key.</summary>
-    private static List<string> HostTraces(string key)
+    internal static List<string> HostTraces(string key)
     {
         List<string> traces = Programs(key);
         traces.AddRange(Directory.EnumerateDirectories("/sys/fs/cgroup").Select(hierarchy => $"{hierarchy}/rynxs/{key}").Where(Directory.Exists)
@@ -151,7 +151,7 @@ public sealed class LeftoverTests(SandboxHost host)
         string run = "/run/rynxs/" + key;
         if (Directory.Exists(run))
         {
-            traces.AddRange(Directory.EnumerateFileSystemEntries(run, "*", SearchOption.AllDirectories).Where(entry => Path.GetFileName(entry) is not ("lock" or "r")));
+            traces.AddRange(Directory.EnumerateFileSystemEntries(run, "*", SearchOption.AllDirectories).Where(entry => Path.GetFileName(entry) is not ("lock" or "spawner.lock" or "r")));
         }
 
         return traces;

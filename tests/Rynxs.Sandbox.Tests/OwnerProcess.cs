@@ -1,23 +1,29 @@
 using System.Diagnostics;
+using Microsoft.Extensions.Logging.Abstractions;
 using Rynxs.Sandbox.GVisor;
 using Rynxs.Sandbox.Images;
+using Rynxs.Sandbox.Pool;
 
 namespace Rynxs.Sandbox.Tests;
 
 /// <summary>This very test program, started again as a host process that owns sandboxes and waits to be killed.</summary>
 public sealed class OwnerProcess
 {
-    /// <summary>State key, workspace and the file that says "ready", separated by bars; unset in an ordinary run.</summary>
+    /// <summary>State key, workspace, the file that says "ready" and how it starts sandboxes, separated by bars; unset in an ordinary run.</summary>
     public const string Variable = "RYNXS_TEST_OWNER";
 
     /// <summary>Starts the process and returns it with its sandboxes running.</summary>
-    public static async Task<Process> StartAsync(string stateKey, string workspace, CancellationToken cancellationToken)
+    /// <param name="stateKey">Of its runtime.</param>
+    /// <param name="workspace">Of its first sandbox.</param>
+    /// <param name="hasSpawner">With a spawner child and a pool; else it starts sandboxes itself, and nobody outlives it.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public static async Task<Process> StartAsync(string stateKey, string workspace, bool hasSpawner, CancellationToken cancellationToken)
     {
         string ready = Path.Combine(Path.GetDirectoryName(workspace)!, "ready"); // a workspace always has a parent
         var info = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true }; // a test host always has a path
         info.ArgumentList.Add("-method");
         info.ArgumentList.Add($"{typeof(OwnerProcess).FullName}.{nameof(Own_sandboxes_until_killed)}");
-        info.Environment[Variable] = $"{stateKey}|{workspace}|{ready}";
+        info.Environment[Variable] = $"{stateKey}|{workspace}|{ready}|{(hasSpawner ? "spawner" : "alone")}";
         Process process = Process.Start(info)!; // not a shell association, so never null
         var clock = Stopwatch.StartNew();
         while (!File.Exists(ready))
@@ -39,7 +45,16 @@ public sealed class OwnerProcess
     {
         Assert.SkipWhen(Environment.GetEnvironmentVariable(Variable) is null, "runs only as the child of another test");
         string[] words = Environment.GetEnvironmentVariable(Variable)!.Split('|'); // checked above
-        GVisorRuntime runtime = SandboxHost.NewRuntime(words[0]);
+        bool hasSpawner = words[3] == "spawner";
+        GVisorRuntime runtime = hasSpawner
+            ? SandboxHost.NewRuntime(words[0], new SandboxTemplate { Name = "owner", Size = 2, Floor = 1, Ceiling = 2 })
+            : new GVisorRuntime(new GVisorOptions { StateKey = words[0] }, SandboxHost.Images(), NullLogger<GVisorRuntime>.Instance);
+        if (hasSpawner)
+        {
+            runtime.StartPools();
+            await runtime.PoolsFullAsync(CancellationToken.None);
+        }
+
         ImageDescriptor image = (await SandboxHost.Images().ResolveAsync(ImageStore.BuiltInName, CancellationToken.None)).Image;
         for (int i = 0; i < 2; i++)
         {

@@ -3,6 +3,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Rynxs.Sandbox.GVisor;
 using Rynxs.Sandbox.Images;
 using Rynxs.Sandbox.Limits;
+using Rynxs.Sandbox.Pool;
+using Rynxs.Sandbox.Spawning;
 
 [assembly: AssemblyFixture(typeof(Rynxs.Sandbox.Tests.SandboxHost))]
 
@@ -25,7 +27,10 @@ public sealed class SandboxHost : IAsyncLifetime
 
     public static ImageStore Images() => new(new ImageStoreOptions { Directory = ImagesDirectory });
 
-    public static GVisorRuntime NewRuntime(string stateKey) => new(new GVisorOptions { StateKey = stateKey }, Images(), NullLogger<GVisorRuntime>.Instance);
+    public static GVisorRuntime NewRuntime(string stateKey, params SandboxTemplate[] templates) =>
+        new(new GVisorOptions { StateKey = stateKey, SpawnerCommand = SpawnerCommand, Templates = templates }, Images(), NullLogger<GVisorRuntime>.Instance);
+
+    public static IReadOnlyList<string> SpawnerCommand { get; } = SandboxSpawner.CommandOf(Environment.ProcessPath ?? throw new InvalidOperationException("a test program has a path"));
 
     public async ValueTask InitializeAsync()
     {

@@ -107,12 +107,16 @@ public sealed class AccessTests(AccessTests.RunningServer shared) : IClassFixtur
     public async Task D7_headers_that_claim_an_identity_change_nothing()
     {
         using HttpClient ada = shared.Server.ClientFor("user:ada-d7", Role.Developer, "team-a");
-        foreach (string header in (string[])["X-Forwarded-User", "X-Remote-User", "X-Sandbox-ID", "Impersonate-User"])
+        foreach (string header in (string[])["X-Forwarded-User", "X-Remote-User", "X-Sandbox-ID"])
         {
             ada.DefaultRequestHeaders.Add(header, "system:server");
         }
 
         (await shared.Server.GetAsync("/api/v1/whoami", HttpStatusCode.OK, ada)).GetProperty("name").GetString().ShouldBe("user:ada-d7");
+
+        // The one header that means something is refused, not ignored: its sender expects to be somebody else.
+        ada.DefaultRequestHeaders.Add("Impersonate-User", "system:server");
+        await shared.Server.GetAsync("/api/v1/whoami", HttpStatusCode.Forbidden, ada);
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using Rynxs.Server.Execution;
 using Rynxs.Server.Hosting;
 
 namespace Rynxs.SecurityTests;
@@ -9,13 +10,26 @@ internal static class Program
 
     private static async Task<int> Main(string[] arguments)
     {
+        // A host that is killed leaves its spawner, which removes what the host leaves, also when the test run is over by then.
+        if (SandboxSpawnerRole.TryRun(arguments) is { } spawned)
+        {
+            return spawned;
+        }
+
         if (arguments is not [HostArgument, string state])
         {
             return await Xunit.Runner.InProc.SystemConsole.ConsoleRunner.Run(arguments);
         }
 
         RynxsServer server = await RynxsServer.StartAsync(
-            new ServerOptions { StateDirectory = state, Listen = "127.0.0.1:0", DrainSeconds = 5, LedgerDecorator = CrashingLedger.FromEnvironment() },
+            new ServerOptions
+            {
+                StateDirectory = state,
+                Listen = "127.0.0.1:0",
+                DrainSeconds = 5,
+                LedgerDecorator = CrashingLedger.FromEnvironment(),
+                InitialNamespaces = ["rynxs", "team"],
+            },
             CancellationToken.None);
         await Console.Out.WriteLineAsync($"{server.Url} {server.AdminToken}");
         await Console.Out.FlushAsync();

@@ -3,6 +3,7 @@ using System.IO.Pipelines;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Runtime.CompilerServices;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using System.Text.Json;
 
@@ -19,6 +20,8 @@ internal sealed class ApiClient : IDisposable
     /// <summary>Largest line of a stream: a record of 1 MiB with its preview, JSON-escaped.</summary>
     private const int MaxLineBytes = 16 * 1024 * 1024;
 
+    private const string Json = "application/json";
+
     private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(60);
 
     private readonly HttpClient _http;
@@ -27,12 +30,31 @@ internal sealed class ApiClient : IDisposable
     public ApiClient(ClientSettings settings)
     {
         _server = settings.Server;
-        _http = new HttpClient(new SocketsHttpHandler
+        var handler = new SocketsHttpHandler
         {
             ConnectTimeout = TimeSpan.FromSeconds(10),
             AllowAutoRedirect = false, // a redirect could carry the token elsewhere
             UseProxy = !settings.Server.IsLoopback,
-        })
+            AutomaticDecompression = DecompressionMethods.GZip,
+        };
+        if (settings.Authority is { } authority)
+        {
+            // The kubeconfig's authority instead of the machine's, not beside it.
+            handler.SslOptions.CertificateChainPolicy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
+            handler.SslOptions.CertificateChainPolicy.CustomTrustStore.AddRange(authority);
+        }
+
+        if (settings.ClientCertificate is { } certificate)
+        {
+            handler.SslOptions.ClientCertificates = [certificate];
+        }
+
+        if (settings.ServerName is { } name)
+        {
+            handler.SslOptions.TargetHost = name;
+        }
+
+        _http = new HttpClient(handler)
         {
             BaseAddress = settings.Server,
             Timeout = Timeout.InfiniteTimeSpan,
@@ -54,13 +76,15 @@ internal sealed class ApiClient : IDisposable
         string? body,
         CancellationToken cancellationToken,
         string contentType = "application/json",
-        TimeSpan? timeout = null)
+        TimeSpan? timeout = null,
+        string accept = Json)
     {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         deadline.CancelAfter(timeout ?? DefaultTimeout);
         try
         {
             using var request = new HttpRequestMessage(method, path);
+            request.Headers.TryAddWithoutValidation("Accept", accept);
             if (body is not null)
             {
                 request.Content = new StringContent(body, Encoding.UTF8);
@@ -69,6 +93,7 @@ internal sealed class ApiClient : IDisposable
 
             using HttpResponseMessage response = await _http.SendAsync(request, HttpCompletionOption.ResponseContentRead, deadline.Token);
             byte[] bytes = await response.Content.ReadAsByteArrayAsync(deadline.Token);
+            TellWarnings(response);
             ThrowIfRefused(response.StatusCode, bytes);
             return bytes.AsSpan().Trim(" \r\n\t"u8).IsEmpty ? null : ParseAnswer(bytes);
         }
@@ -83,8 +108,8 @@ internal sealed class ApiClient : IDisposable
     }
 
     /// <summary>GET; the JSON answer.</summary>
-    public async Task<JsonElement> GetAsync(string path, CancellationToken cancellationToken) =>
-        await SendAsync(HttpMethod.Get, path, body: null, cancellationToken)
+    public async Task<JsonElement> GetAsync(string path, CancellationToken cancellationToken, string accept = Json) =>
+        await SendAsync(HttpMethod.Get, path, body: null, cancellationToken, accept: accept)
         ?? throw new CliException($"the server at {_server} answered nothing to GET {path}.");
 
     /// <summary>GET; null when it does not exist.</summary>
@@ -101,12 +126,14 @@ internal sealed class ApiClient : IDisposable
     }
 
     /// <summary>The lines of a stream, as they arrive, without their newlines.</summary>
-    public async IAsyncEnumerable<byte[]> StreamAsync(string path, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<byte[]> StreamAsync(string path, [EnumeratorCancellation] CancellationToken cancellationToken, string accept = Json)
     {
         HttpResponseMessage response;
         try
         {
-            response = await _http.GetAsync(new Uri(_server, path), HttpCompletionOption.ResponseHeadersRead, cancellationToken);
+            using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(_server, path));
+            request.Headers.TryAddWithoutValidation("Accept", accept);
+            response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
         }
         catch (HttpRequestException exception)
         {
@@ -173,6 +200,17 @@ internal sealed class ApiClient : IDisposable
 
         line = null;
         return false;
+    }
+
+    /// <summary>Told of each warning that the server sends along (RFC 7234, 299); null when nobody wants to know.</summary>
+    public Action<string>? Warning { get; init; }
+
+    private void TellWarnings(HttpResponseMessage response)
+    {
+        foreach (WarningHeaderValue warning in response.Headers.Warning.Where(warning => warning.Code == 299))
+        {
+            Warning?.Invoke(warning.Text.Trim('"').Replace("\\\"", "\"", StringComparison.Ordinal));
+        }
     }
 
     private static void ThrowIfRefused(HttpStatusCode status, byte[] body)

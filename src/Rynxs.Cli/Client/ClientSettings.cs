@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 
 namespace Rynxs.Cli.Client;
@@ -18,46 +19,95 @@ internal sealed record ClientSettings
 
     public required string StateDirectory { get; init; }
 
+    /// <summary>Who vouches for the server; null for the machine's own authorities.</summary>
+    public X509Certificate2Collection? Authority { get; init; }
+
+    public X509Certificate2? ClientCertificate { get; init; }
+
+    /// <summary>The name that the server's certificate must have, when it is not the address's.</summary>
+    public string? ServerName { get; init; }
+
     /// <summary>
-    /// Command line before environment before the state directory. The state directory's token is only ever sent to the server that the
-    /// same directory names: <c>--server</c> with another address needs its own token.
+    /// Command line before environment before the state directory: <c>--server</c>, <c>--kubeconfig</c> or <c>--context</c>, RYNXS_SERVER, a state directory
+    /// that is named, KUBECONFIG, the default state directory. A credential is only ever sent to the server that its own source names: <c>--server</c> with
+    /// another address needs its own token.
     /// </summary>
     /// <exception cref="CliException">No server is named anywhere, or an address is not one.</exception>
     public static ClientSettings Resolve(ParseResult parsed)
     {
         string state = StateDirectoryOf(parsed);
-        string? given = parsed.GetValue(GlobalOptions.Server) ?? NonEmpty(Environment.GetEnvironmentVariable("RYNXS_SERVER"));
+        string? given = parsed.GetValue(GlobalOptions.Server) ?? (NamesKubeconfig(parsed) ? null : NonEmpty(Environment.GetEnvironmentVariable("RYNXS_SERVER")));
+        bool stateNamed = parsed.GetValue(GlobalOptions.State) is not null || NonEmpty(Environment.GetEnvironmentVariable("RYNXS_STATE")) is not null;
+        bool fromEnvironment = !stateNamed && NonEmpty(Environment.GetEnvironmentVariable("KUBECONFIG")) is not null;
+        string? token = parsed.GetValue(GlobalOptions.Token) ?? NonEmpty(Environment.GetEnvironmentVariable("RYNXS_TOKEN"));
+        if (given is null && (NamesKubeconfig(parsed) || fromEnvironment))
+        {
+            KubeconfigTarget target = Kubeconfig.Load(parsed.GetValue(GlobalOptions.Kubeconfig)).Resolve(parsed.GetValue(GlobalOptions.Context));
+            return new ClientSettings
+            {
+                Server = target.Server,
+                Token = Checked(parsed.GetValue(GlobalOptions.Token) ?? target.Token),
+                Namespace = NamespaceOf(parsed) ?? target.Namespace ?? DefaultNamespace,
+                StateDirectory = state,
+                Authority = target.Authority,
+                ClientCertificate = target.ClientCertificate,
+                ServerName = target.ServerName,
+            };
+        }
+
         Uri? recorded = RecordedServer(state);
         Uri server = given is not null
             ? ParseServer(given)
             : recorded ?? throw new CliException(
                 $"no server is running on the state directory {state}.",
-                hints: ["Start one with: rynxs up", "Or name one with --server URL or RYNXS_SERVER; another state directory with --state or RYNXS_STATE."]);
+                hints: ["Start one with: rynxs up", "Or name one with --server URL, RYNXS_SERVER or KUBECONFIG; another state directory with --state or RYNXS_STATE."]);
 
-        string? token = parsed.GetValue(GlobalOptions.Token) ?? NonEmpty(Environment.GetEnvironmentVariable("RYNXS_TOKEN"));
-        if (token is null && recorded == server)
+        Uri? recordedTls = RecordedTlsServer(state);
+        if (token is null && (recorded == server || recordedTls == server))
         {
             token = RecordedToken(state);
-        }
-
-        if (token is not null && token.Any(c => c is < '!' or > '~'))
-        {
-            throw new CliException("the token has characters that no token has (spaces, control characters or non-ASCII).", ExitCodes.Usage);
         }
 
         return new ClientSettings
         {
             Server = server,
-            Token = token,
-            Namespace = parsed.GetValue(GlobalOptions.Namespace) ?? "rynxs",
+            Token = Checked(token),
+            Namespace = NamespaceOf(parsed) ?? DefaultNamespace,
             StateDirectory = state,
+            Authority = recordedTls is not null && recordedTls == server ? RecordedAuthority(state) : null,
         };
+    }
+
+    /// <summary>The namespace where no server is needed yet: <c>-n</c>, else the kubeconfig's, else <c>rynxs</c>.</summary>
+    public static string NamespaceFor(ParseResult parsed) => NamespaceOf(parsed) ?? Resolve(parsed).Namespace;
+
+    private const string DefaultNamespace = "rynxs";
+
+    private static string? NamespaceOf(ParseResult parsed) => NonEmpty(parsed.GetValue(GlobalOptions.Namespace));
+
+    private static bool NamesKubeconfig(ParseResult parsed) =>
+        parsed.GetValue(GlobalOptions.Kubeconfig) is not null || parsed.GetValue(GlobalOptions.Context) is not null;
+
+    private static string? Checked(string? token) => token is null || !token.Any(c => c is < '!' or > '~')
+        ? token
+        : throw new CliException("the token has characters that no token has (spaces, control characters or non-ASCII).", ExitCodes.Usage);
+
+    private static X509Certificate2Collection? RecordedAuthority(string state)
+    {
+        if (ReadBounded(Path.Combine(state, "tls", "ca.crt"), MaxServerFileBytes) is not { } pem)
+        {
+            return null;
+        }
+
+        var authority = new X509Certificate2Collection();
+        authority.ImportFromPem(System.Text.Encoding.ASCII.GetString(pem));
+        return authority;
     }
 
     /// <summary>The server of a state directory, with its own token; null while none is recorded there.</summary>
     public static ClientSettings? FromState(string stateDirectory) =>
         RecordedServer(stateDirectory) is { } server && RecordedToken(stateDirectory) is { } token
-            ? new ClientSettings { Server = server, Token = token, Namespace = "rynxs", StateDirectory = stateDirectory }
+            ? new ClientSettings { Server = server, Token = token, Namespace = DefaultNamespace, StateDirectory = stateDirectory }
             : null;
 
     /// <summary><c>--state</c>, RYNXS_STATE, or the default: the system's state directory for root, the user's otherwise.</summary>
@@ -85,7 +135,12 @@ internal sealed record ClientSettings
             ? uri
             : throw new CliException($"'{text}' is not a server address.", ExitCodes.Usage, "Give an http or https address, such as http://127.0.0.1:8002");
 
-    private static Uri? RecordedServer(string state)
+    /// <summary>Where the state directory's server speaks TLS; null when none runs that does.</summary>
+    public static Uri? RecordedTlsServer(string state) => Recorded(state, "tls_url");
+
+    private static Uri? RecordedServer(string state) => Recorded(state, "url");
+
+    private static Uri? Recorded(string state, string property)
     {
         if (ReadBounded(Path.Combine(state, "server.json"), MaxServerFileBytes) is not { } bytes)
         {
@@ -95,7 +150,7 @@ internal sealed record ClientSettings
         try
         {
             using JsonDocument document = JsonDocument.Parse(bytes);
-            return document.RootElement.TryGetProperty("url", out JsonElement url) ? ParseServer(url.GetString() ?? "") : null;
+            return document.RootElement.TryGetProperty(property, out JsonElement url) && url.ValueKind == JsonValueKind.String ? ParseServer(url.GetString() ?? "") : null;
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {

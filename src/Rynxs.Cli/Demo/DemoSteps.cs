@@ -3,7 +3,7 @@ using Rynxs.Cli.Objects;
 using Rynxs.Cli.SandboxCode;
 using Rynxs.Cli.Tasks;
 using Rynxs.Cli.Terminal;
-using Rynxs.Resources.Meta;
+using Rynxs.Resources.Manifests;
 
 namespace Rynxs.Cli.Demo;
 
@@ -55,10 +55,12 @@ internal static class DemoSteps
 
     private static async Task<Observation> ApplyAsync(DemoContext context, CancellationToken cancellationToken)
     {
-        Resource[] resources = [.. Example.Names.SelectMany(Example.Read)];
+        ServerKinds kinds = await ServerKinds.FetchAsync(context.Client, cancellationToken);
+        IReadOnlyList<Manifest> manifests = Manifest.Bind(
+            kinds, Example.Names.SelectMany(name => ManifestDocuments.Read(Example.Bytes(name))), DemoContext.Namespace, requiredNamespace: null);
         var output = new StringWriter();
         var screen = new Screen(output, output, outputIsTerminal: false, errorIsTerminal: false, colours: false);
-        int exitCode = await ApplyCommand.ApplyAsync(context.Client, resources, screen, cancellationToken);
+        int exitCode = await ApplyCommand.ApplyAsync(context.Client, manifests, new ApplyOptions(), screen, cancellationToken);
         return new Observation(exitCode == ExitCodes.Ok, ("happened", output.ToString()));
     }
 

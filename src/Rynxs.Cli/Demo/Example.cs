@@ -1,6 +1,3 @@
-using Rynxs.Resources.Manifests;
-using Rynxs.Resources.Meta;
-
 namespace Rynxs.Cli.Demo;
 
 /// <summary>The manifests of examples/, carried in the program so that the demo shows the same files wherever it runs.</summary>
@@ -24,14 +21,5 @@ internal static class Example
         byte[] bytes = new byte[stream.Length];
         stream.ReadExactly(bytes);
         return bytes;
-    }
-
-    /// <summary>The resources of one file.</summary>
-    public static IReadOnlyList<Resource> Read(string name)
-    {
-        ManifestResult result = ManifestReader.Read(Bytes(name));
-        return result.Errors.Count == 0
-            ? result.Resources
-            : throw new InvalidOperationException($"{Prefix}{name}: {string.Join("; ", result.Errors)}");
     }
 }

@@ -14,12 +14,13 @@ internal static class DoctorCommand
     public static Command Create(Screen screen)
     {
         var json = new Option<bool>("--json") { Description = "One JSON object." };
-        var command = new Command("doctor", "Checks this machine and the server, and looks for leftovers. Exit code 1 when a check fails or something is left behind.") { json };
-        command.SetAction((parsed, cancellationToken) => RunAsync(parsed, parsed.GetValue(json), screen, cancellationToken));
+        var probe = new Option<bool>("--probe") { Description = "Also tries to break every control of a sandbox, from inside one. Takes some seconds; needs a running server." };
+        var command = new Command("doctor", "Checks this machine and the server, and looks for leftovers. Exit code 1 when a check fails or something is left behind.") { json, probe };
+        command.SetAction((parsed, cancellationToken) => RunAsync(parsed, parsed.GetValue(json), parsed.GetValue(probe), screen, cancellationToken));
         return command;
     }
 
-    private static async Task<int> RunAsync(ParseResult parsed, bool json, Screen screen, CancellationToken cancellationToken)
+    private static async Task<int> RunAsync(ParseResult parsed, bool json, bool probe, Screen screen, CancellationToken cancellationToken)
     {
         string state = ClientSettings.StateDirectoryOf(parsed);
         List<Check> checks = [.. HostChecks.Run(state)];
@@ -28,7 +29,7 @@ internal static class DoctorCommand
         {
             ClientSettings settings = ClientSettings.Resolve(parsed);
             using var client = new ApiClient(settings);
-            JsonElement report = await client.GetAsync("/api/v1/doctor", cancellationToken);
+            JsonElement report = await client.GetAsync(probe ? "/api/v1/doctor?probe=true" : "/api/v1/doctor", cancellationToken);
             checks.Add(new Check("server", "ok", settings.Server.ToString()));
             checks.AddRange(report.Items("checks").Select(check =>
                 new Check(check.Text("name") ?? "?", check.Text("status") ?? "fail", check.Text("detail") ?? "", check.Text("hint"))));

@@ -44,6 +44,19 @@ internal static class VerificationReport
                 CultureInfo.InvariantCulture, $"valid    {chain.Chain}  {chain.Records} records, head seq {chain.HeadSeq} {chain.HeadHash}{trusted}"));
         }
 
+        if (chain.Checkpoint is { } checkpoint)
+        {
+            string signed = checkpoint.SignedBy.Count == 0
+                ? "no key was pinned: who signed it is not known"
+                : string.Create(CultureInfo.InvariantCulture, $"signed by {checkpoint.SignedBy.Count} pinned key(s), cosigned by {checkpoint.CosignedBy.Count} witness(es)");
+            screen.Line(string.Create(CultureInfo.InvariantCulture, $"  checkpoint  {checkpoint.Origin}  {checkpoint.Size} records, {signed}; {chain.TilesChecked} tiles, {chain.MarksChecked} anchors or kept checkpoints agree"));
+        }
+
+        if (chain.BlobsWithheld > 0)
+        {
+            screen.Line(string.Create(CultureInfo.InvariantCulture, $"  withheld  {chain.BlobsWithheld} of {chain.BlobsReferenced} texts are not here; {chain.BlobsErased} erasures are recorded"));
+        }
+
         if (chain.TornTail is { } torn)
         {
             screen.Line(string.Create(
@@ -82,6 +95,25 @@ internal static class VerificationReport
         writer.WriteNumber("from_seq", chain.FromSeq);
         writer.WriteNumber("head_seq", chain.HeadSeq);
         writer.WriteString("head_hash", chain.HeadHash);
+        writer.WriteNumber("tiles_checked", chain.TilesChecked);
+        writer.WriteNumber("marks_checked", chain.MarksChecked);
+        if (chain.BlobsWithheld is { } withheld)
+        {
+            writer.WriteNumber("blobs_withheld", withheld);
+            writer.WriteNumber("blobs_erased", chain.BlobsErased);
+        }
+
+        if (chain.Checkpoint is { } checkpoint)
+        {
+            writer.WriteStartObject("checkpoint");
+            writer.WriteString("origin", checkpoint.Origin);
+            writer.WriteNumber("size", checkpoint.Size);
+            writer.WriteString("root", checkpoint.Root);
+            Write(writer, "signed_by", checkpoint.SignedBy);
+            Write(writer, "cosigned_by", checkpoint.CosignedBy);
+            writer.WriteEndObject();
+        }
+
         if (chain.Failure is { } failure)
         {
             writer.WriteStartObject("failure");
@@ -105,5 +137,16 @@ internal static class VerificationReport
         }
 
         writer.WriteEndObject();
+    }
+
+    private static void Write(Utf8JsonWriter writer, string name, IReadOnlyList<string> values)
+    {
+        writer.WriteStartArray(name);
+        foreach (string value in values)
+        {
+            writer.WriteStringValue(value);
+        }
+
+        writer.WriteEndArray();
     }
 }

@@ -1,47 +1,73 @@
 using System.CommandLine;
 using System.Net;
-using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Rynxs.Cli.Client;
 using Rynxs.Cli.Terminal;
-using Rynxs.Resources.Meta;
-using Rynxs.Resources.Serialization;
 
 namespace Rynxs.Cli.Objects;
 
-/// <summary><c>rynxs apply -f FILE</c>: creates what is missing, merges into what exists.</summary>
+/// <summary>
+/// <c>rynxs apply -f FILE</c>: creates what is missing, merges into what exists; with <c>--server-side</c> the server keeps who owns which field.
+/// </summary>
 internal static class ApplyCommand
 {
+    public const string DefaultManager = "rynxs";
+
     public static Command Create(Screen screen)
     {
         Option<string[]> files = ManifestFiles.Option();
         files.Required = true;
-        var command = new Command("apply", "Creates or changes objects from manifests. Every document is checked before the first is sent.") { files };
+        var serverSide = new Option<bool>("--server-side") { Description = "The server merges, keeps who owns which field, and refuses conflicts." };
+        var force = new Option<bool>("--force-conflicts") { Description = "With --server-side: takes over fields that others own." };
+        var manager = new Option<string?>("--field-manager") { Description = "With --server-side: under which name fields are owned (default: rynxs).", HelpName = "NAME" };
+        var dryRun = new Option<string?>("--dry-run") { Description = "'server': everything but the change itself.", HelpName = "server" };
+        dryRun.AcceptOnlyFromAmong("server");
+        var command = new Command("apply", "Creates or changes objects from manifests. Every document is checked before the first is sent.") { files, serverSide, force, manager, dryRun };
         command.SetAction(async (parsed, cancellationToken) =>
         {
+            var options = new ApplyOptions
+            {
+                ServerSide = parsed.GetValue(serverSide),
+                Force = parsed.GetValue(force),
+                Manager = parsed.GetValue(manager) ?? DefaultManager,
+                DryRun = parsed.GetValue(dryRun) is not null,
+            };
+            if (!options.ServerSide && (options.Force || parsed.GetValue(manager) is not null))
+            {
+                throw new CliException("--force-conflicts and --field-manager need --server-side.", ExitCodes.Usage);
+            }
+
             // Read first: a wrong manifest is reported without a server.
-            string resourceNamespace = parsed.GetValue(GlobalOptions.Namespace) ?? "rynxs";
-            IReadOnlyList<Resource> resources = ManifestFiles.Read(parsed.GetRequiredValue(files), resourceNamespace);
-            using var client = new ApiClient(ClientSettings.Resolve(parsed));
-            return await ApplyAsync(client, resources, screen, cancellationToken);
+            IReadOnlyList<JsonObject> documents = ManifestFiles.Read(parsed.GetRequiredValue(files));
+            ClientSettings settings = ClientSettings.Resolve(parsed);
+            using var client = new ApiClient(settings) { Warning = text => screen.Note("Warning: " + text) };
+            ServerKinds kinds = await ServerKinds.FetchAsync(client, cancellationToken);
+            return await ApplyAsync(client, Manifest.Bind(kinds, documents, settings.Namespace, parsed.GetValue(GlobalOptions.Namespace)), options, screen, cancellationToken);
         });
         return command;
     }
 
     /// <summary>Applies each; a refused one does not keep the others from being applied.</summary>
-    public static async Task<int> ApplyAsync(ApiClient client, IReadOnlyList<Resource> resources, Screen screen, CancellationToken cancellationToken)
+    public static async Task<int> ApplyAsync(
+        ApiClient client, IReadOnlyList<Manifest> manifests, ApplyOptions options, Screen screen, CancellationToken cancellationToken)
     {
         int exitCode = ExitCodes.Ok;
-        foreach (Resource resource in resources)
+        foreach (Manifest manifest in manifests)
         {
-            string label = $"{ResourceTypes.Of(resource).Singular}/{resource.Metadata.Name}";
             try
             {
-                screen.Line($"{label} {await ApplyAsync(client, resource, cancellationToken)}");
+                string outcome = options.ServerSide
+                    ? await ApplyOnServerAsync(client, manifest, options, cancellationToken)
+                    : await MergeAsync(client, manifest, options, cancellationToken);
+                screen.Line($"{manifest.Label} {outcome}{(options.DryRun ? " (server dry run)" : "")}");
             }
             catch (ApiException exception) when (exception.Status is HttpStatusCode.UnprocessableEntity or HttpStatusCode.Conflict or HttpStatusCode.BadRequest)
             {
-                screen.Failure($"{label}: {exception.Message}", exception.Details.Select(detail => "- " + detail));
+                string[] hints = exception.Status == HttpStatusCode.Conflict && options.ServerSide
+                    ? ["Take the fields over with --force-conflicts, or leave them out of the manifest."]
+                    : [];
+                screen.Failure($"{manifest.Label}: {exception.Message}", [.. exception.Details.Select(detail => "- " + detail), .. hints]);
                 exitCode = ExitCodes.Failure;
             }
         }
@@ -49,58 +75,75 @@ internal static class ApplyCommand
         return exitCode;
     }
 
-    /// <returns><c>created</c>, <c>configured</c> or <c>unchanged</c>.</returns>
-    private static async Task<string> ApplyAsync(ApiClient client, Resource resource, CancellationToken cancellationToken)
+    /// <summary>Server-side apply of one document; the object as it then is.</summary>
+    public static Task<JsonElement?> SendAsync(ApiClient client, Manifest manifest, ApplyOptions options, CancellationToken cancellationToken) =>
+        client.SendAsync(
+            HttpMethod.Patch,
+            $"{manifest.Path}?fieldManager={Uri.EscapeDataString(options.Manager)}&fieldValidation=Strict{(options.Force ? "&force=true" : "")}{(options.DryRun ? "&dryRun=All" : "")}",
+            manifest.Text, cancellationToken, "application/apply-patch+yaml");
+
+    private static async Task<string> ApplyOnServerAsync(ApiClient client, Manifest manifest, ApplyOptions options, CancellationToken cancellationToken)
     {
-        ResourceType type = ResourceTypes.Of(resource);
-        string path = ResourcePath.Object(type, resource.Metadata.Namespace, resource.Metadata.Name);
-        if (await client.TryGetAsync(path, cancellationToken) is not { } before)
+        await SendAsync(client, manifest, options, cancellationToken);
+        return "serverside-applied";
+    }
+
+    /// <returns><c>created</c>, <c>configured</c> or <c>unchanged</c>.</returns>
+    private static async Task<string> MergeAsync(ApiClient client, Manifest manifest, ApplyOptions options, CancellationToken cancellationToken)
+    {
+        string query = $"?fieldManager={DefaultManager}&fieldValidation=Strict{(options.DryRun ? "&dryRun=All" : "")}";
+        if (await client.TryGetAsync(manifest.Path, cancellationToken) is not { } before)
         {
             try
             {
-                string body = Encoding.UTF8.GetString(ResourceJson.Serialize(resource));
-                await client.SendAsync(HttpMethod.Post, ResourcePath.Collection(type, resource.Metadata.Namespace), body, cancellationToken);
+                await client.SendAsync(HttpMethod.Post, manifest.Collection + query, manifest.Text, cancellationToken);
                 return "created";
             }
             catch (ApiException exception) when (exception.Code == "AlreadyExists")
             {
                 // Somebody created it between the two requests: merge into that one.
-                before = await client.GetAsync(path, cancellationToken);
+                before = await client.GetAsync(manifest.Path, cancellationToken);
             }
         }
 
-        JsonElement? after = await client.SendAsync(HttpMethod.Patch, path, MergePatch(resource), cancellationToken, "application/merge-patch+json");
-        return after is { } changed && changed.Text("metadata.resourceVersion") == before.Text("metadata.resourceVersion") ? "unchanged" : "configured";
-    }
-
-    /// <summary>Labels, annotations and spec; what only the server sets is left out.</summary>
-    private static string MergePatch(Resource resource)
-    {
-        JsonElement whole = ResourceJson.ToElement(resource);
-        using var buffer = new MemoryStream();
-        using (var writer = new Utf8JsonWriter(buffer))
+        JsonElement? after = await client.SendAsync(HttpMethod.Patch, manifest.Path + query, MergePatch(manifest), cancellationToken, "application/merge-patch+json");
+        if (after is not { } changed)
         {
-            writer.WriteStartObject();
-            writer.WriteStartObject("metadata");
-            foreach (string name in (string[])["labels", "annotations"])
-            {
-                if (whole.At("metadata." + name) is { } map)
-                {
-                    writer.WritePropertyName(name);
-                    map.WriteTo(writer);
-                }
-            }
-
-            writer.WriteEndObject();
-            if (whole.At("spec") is { } spec)
-            {
-                writer.WritePropertyName("spec");
-                spec.WriteTo(writer);
-            }
-
-            writer.WriteEndObject();
+            return "configured";
         }
 
-        return Encoding.UTF8.GetString(buffer.ToArray());
+        // A dry run gets no version of its own, so what was said is compared as well.
+        bool same = options.DryRun
+            ? JsonElement.DeepEquals(DescribeCommand.WithoutManagedFields(changed), DescribeCommand.WithoutManagedFields(before))
+            : changed.Text("metadata.resourceVersion") == before.Text("metadata.resourceVersion");
+        return same ? "unchanged" : "configured";
     }
+
+    /// <summary>The document without what only the server sets.</summary>
+    private static string MergePatch(Manifest manifest)
+    {
+        var patch = (JsonObject)manifest.Content.DeepClone();
+        patch.Remove("status");
+        if (patch["metadata"] is JsonObject metadata)
+        {
+            foreach (string name in (string[])["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink"])
+            {
+                metadata.Remove(name);
+            }
+        }
+
+        return JsonSerializer.Serialize(patch, CliJson.Default.JsonObject);
+    }
+}
+
+/// <summary>How to apply.</summary>
+internal sealed record ApplyOptions
+{
+    public bool ServerSide { get; init; }
+
+    public bool Force { get; init; }
+
+    public string Manager { get; init; } = ApplyCommand.DefaultManager;
+
+    public bool DryRun { get; init; }
 }

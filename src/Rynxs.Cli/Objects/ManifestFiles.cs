@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text.Json.Nodes;
 using Rynxs.Resources.Manifests;
 using Rynxs.Resources.Meta;
 
@@ -18,19 +19,33 @@ internal static class ManifestFiles
         AllowMultipleArgumentsPerToken = true,
     };
 
-    /// <summary>Every document of every file.</summary>
+    /// <summary>
+    /// Every document of every file. Those of our own group are also checked here, with the rules of the server, so that a mistake is told with its line and
+    /// before anything is sent.
+    /// </summary>
     /// <param name="paths">As given.</param>
-    /// <param name="defaultNamespace">For documents that name none.</param>
     /// <exception cref="CliException">Any document has an error: all errors are named, and nothing should be done.</exception>
-    public static IReadOnlyList<Resource> Read(IEnumerable<string> paths, string defaultNamespace)
+    public static IReadOnlyList<JsonObject> Read(IEnumerable<string> paths)
     {
-        List<Resource> resources = [];
+        List<JsonObject> documents = [];
         List<string> errors = [];
         foreach (string file in paths.SelectMany(Expand))
         {
-            ManifestResult result = ManifestReader.Read(ReadBytes(file), Limits);
-            resources.AddRange(result.Resources);
-            errors.AddRange(result.Errors.Select(error => $"{file}: {error}"));
+            ReadOnlyMemory<byte> content = ReadBytes(file);
+            try
+            {
+                IReadOnlyList<JsonObject> found = ManifestDocuments.Read(content, Limits);
+                documents.AddRange(found);
+                if (found.Count == 0 || found.All(IsOurs))
+                {
+                    errors.AddRange(ManifestReader.Read(content, Limits).Errors.Select(error => $"{file}: {error}"));
+                }
+            }
+            catch (FormatException exception)
+            {
+                ManifestResult result = ManifestReader.Read(content, Limits);
+                errors.AddRange(result.Errors.Count > 0 ? result.Errors.Select(error => $"{file}: {error}") : [$"{file}: {exception.Message}"]);
+            }
         }
 
         if (errors.Count > 0)
@@ -41,13 +56,13 @@ internal static class ManifestFiles
                 [.. errors]);
         }
 
-        return [.. resources.Select(resource => WithNamespace(resource, defaultNamespace))];
+        return documents;
     }
 
-    private static Resource WithNamespace(Resource resource, string defaultNamespace) =>
-        ResourceTypes.Of(resource).Namespaced && resource.Metadata.Namespace.Length == 0
-            ? resource with { Metadata = resource.Metadata with { Namespace = defaultNamespace } }
-            : resource;
+    // A kind that this program does not know may be one of a newer server: it decides.
+    private static bool IsOurs(JsonObject document) =>
+        document["apiVersion"] is JsonValue version && version.TryGetValue(out string? text) && text == Resource.GroupVersion
+        && document["kind"] is JsonValue kind && kind.TryGetValue(out string? name) && ResourceTypes.TryFindKind(name, out _);
 
     private static IEnumerable<string> Expand(string path)
     {

@@ -38,7 +38,7 @@ internal static class ResourcePath
         $"/api/v1/namespaces/{Uri.EscapeDataString(resourceNamespace)}/agents/{Uri.EscapeDataString(CheckedName(name))}/{endpoint}";
 
     // "." and ".." survive escaping and would address something else.
-    private static string CheckedName(string name) =>
+    public static string CheckedName(string name) =>
         name.Length is > 0 and <= 253 && name != "." && name != ".."
             ? name
             : throw new CliException($"'{Screen.Visible(name)}' is not a name of an object.", ExitCodes.Usage);

@@ -1,5 +1,5 @@
-using System.Globalization;
 using System.Text;
+using Rynxs.Ledger.Forensics;
 using Spectre.Console;
 
 namespace Rynxs.Cli.Terminal;
@@ -79,35 +79,6 @@ internal sealed class Screen
         }
     }
 
-    /// <summary>Makes control characters, C1 controls and bidirectional overrides visible; keeps newline and tab.</summary>
-    public static string Visible(string text)
-    {
-        if (!text.Any(IsHidden))
-        {
-            return text;
-        }
-
-        var visible = new StringBuilder(text.Length + 16);
-        foreach (char c in text)
-        {
-            if (!IsHidden(c))
-            {
-                visible.Append(c);
-            }
-            else if (c < 0x100)
-            {
-                visible.Append(CultureInfo.InvariantCulture, $"\\x{(int)c:x2}");
-            }
-            else
-            {
-                visible.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}");
-            }
-        }
-
-        return visible.ToString();
-    }
-
-    // Overrides and isolates can make text read differently than it is (CVE-2021-42574).
-    private static bool IsHidden(char c) =>
-        (c < 0x20 && c is not ('\n' or '\t')) || c is >= '\x7f' and <= '\x9f' or >= '\u202a' and <= '\u202e' or >= '\u2066' and <= '\u2069';
+    /// <inheritdoc cref="UntrustedText.Visible"/>
+    public static string Visible(string text) => UntrustedText.Visible(text);
 }

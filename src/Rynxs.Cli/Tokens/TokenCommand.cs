@@ -4,6 +4,7 @@ using Rynxs.Cli.Tasks;
 using Rynxs.Cli.Terminal;
 using Rynxs.Resources.Identity;
 using Rynxs.Server.Identity;
+using Rynxs.Server.Tls;
 
 namespace Rynxs.Cli.Tokens;
 
@@ -25,17 +26,27 @@ internal static class TokenCommand
         var role = new Option<string[]>("--role") { Description = $"What it may do: {roles}. May be repeated.", HelpName = "ROLE", Required = true };
         var namespaces = new Option<string[]>("--in-namespace") { Description = "Where; everywhere without it. May be repeated.", HelpName = "NAME" };
         var expires = new Option<string?>("--expires") { Description = "Moment (RFC 3339) or span (15m, 12h, 30d); never without it.", HelpName = "TIME" };
-        var command = new Command("create", "Makes a token and prints it, this once.") { name, role, namespaces, expires };
+        var certificate = new Option<bool>("--certificate")
+        {
+            Description = "A client certificate with its key, as PEM, instead of a token; it lives a year at most.",
+        };
+        var kubeconfig = new Option<string?>("--kubeconfig-out")
+        {
+            Description = "Writes a kubeconfig with the token or certificate (mode 0600) instead of printing it; the server must run.",
+            HelpName = "FILE",
+        };
+        var command = new Command("create", "Makes a token or a client certificate and prints it, this once.") { name, role, namespaces, expires, certificate, kubeconfig };
         command.SetAction(parsed =>
         {
             string[] places = parsed.GetValue(namespaces) ?? [];
             try
             {
-                screen.Line(Store(parsed).Create(
+                var request = new CredentialRequest(
                     parsed.GetRequiredValue(name),
                     parsed.GetRequiredValue(role).Select(text => ParseRole(text, roles)).ToHashSet(),
                     places.Length == 0 ? null : places.ToHashSet(StringComparer.Ordinal),
-                    parsed.GetValue(expires) is { } moment ? Moment.Parse("--expires", moment, TimeProvider.System) : null));
+                    parsed.GetValue(expires) is { } moment ? Moment.Parse("--expires", moment, TimeProvider.System) : null);
+                Hand(ClientSettings.StateDirectoryOf(parsed), Store(parsed), request, parsed.GetValue(certificate), parsed.GetValue(kubeconfig), screen);
             }
             catch (ArgumentException exception)
             {
@@ -52,11 +63,12 @@ internal static class TokenCommand
         var command = new Command("list", "Lists the tokens, without anything that could be used as one.");
         command.SetAction(parsed =>
         {
-            var table = new ColumnTable("NAME", "ROLES", "NAMESPACES", "CREATED", "EXPIRES");
+            var table = new ColumnTable("NAME", "KIND", "ROLES", "NAMESPACES", "CREATED", "EXPIRES");
             foreach (TokenRecord record in Store(parsed).List())
             {
                 table.Add(
                     record.Name,
+                    record.Certificate ? "certificate" : "token",
                     string.Join(",", record.Roles).ToLowerInvariant(),
                     record.Namespaces is null ? "*" : string.Join(",", record.Namespaces),
                     record.Created.ToString("u"),
@@ -84,6 +96,49 @@ internal static class TokenCommand
             return ExitCodes.Ok;
         });
         return command;
+    }
+
+    private sealed record CredentialRequest(string Name, IReadOnlySet<Role> Roles, IReadOnlySet<string>? Namespaces, DateTimeOffset? Expires);
+
+    /// <summary>Makes the credential and gives it away, once. What can fail without it is looked at before it is made.</summary>
+    private static void Hand(string state, TokenStore store, CredentialRequest request, bool certificate, string? kubeconfig, Screen screen)
+    {
+        Uri? server = null;
+        if (kubeconfig is not null)
+        {
+            server = ClientSettings.RecordedTlsServer(state)
+                ?? throw new CliException("no server that speaks TLS is running on the state directory, so a kubeconfig could name none.", hints: ["Start one with: rynxs up"]);
+            if (File.Exists(kubeconfig))
+            {
+                throw new CliException($"'{kubeconfig}' exists; a credential is never written over another file.", ExitCodes.Usage);
+            }
+        }
+
+        using CertificateAuthority authority = CertificateAuthority.Open(state, TimeProvider.System);
+        KubeconfigCredential credential;
+        if (certificate)
+        {
+            (string pem, string key) = store.CreateCertificate(authority, request.Name, request.Roles, request.Namespaces, request.Expires);
+            credential = new KubeconfigCredential.Certificate(pem, key);
+        }
+        else
+        {
+            credential = new KubeconfigCredential.Token(store.Create(request.Name, request.Roles, request.Namespaces, request.Expires));
+        }
+
+        if (server is not null && kubeconfig is not null)
+        {
+            KubeconfigFile.Write(kubeconfig, server, authority.CertificatePem, credential, request.Namespaces?.Order(StringComparer.Ordinal).FirstOrDefault() ?? "rynxs");
+            screen.Line($"wrote {kubeconfig}");
+            return;
+        }
+
+        screen.Text(credential switch
+        {
+            KubeconfigCredential.Token token => token.Text + "\n",
+            KubeconfigCredential.Certificate pair => pair.CertificatePem + pair.KeyPem,
+            _ => throw new System.Diagnostics.UnreachableException(),
+        });
     }
 
     private static Role ParseRole(string text, string allowed) =>

@@ -38,6 +38,9 @@ public sealed record SideBlob
     /// <summary>The content, at most <see cref="LedgerLimits.MaxBlobBytes"/>.</summary>
     public ReadOnlyMemory<byte> Content { get; }
 
+    /// <summary>The blob's line as it is stored, without its newline.</summary>
+    public byte[] ToLine() => BlobLine.Of(this).Line[..^1];
+
     /// <summary>Commits to content under a fresh salt.</summary>
     /// <exception cref="ArgumentException">The content is larger than <see cref="LedgerLimits.MaxBlobBytes"/>.</exception>
     public static SideBlob Create(ReadOnlyMemory<byte> content) => Open(RandomNumberGenerator.GetBytes(SaltBytes), content);

@@ -40,6 +40,9 @@ internal readonly struct CanonicalWriter(ArrayBufferWriter<byte> output, bool al
         }
     }
 
+    /// <summary>Writes a string value with its quotes; the text is valid UTF-8.</summary>
+    public void WriteUtf8String(ReadOnlySpan<byte> text) => WriteEscaped(text);
+
     private void Write(JsonElement value, int depth)
     {
         switch (value.ValueKind)

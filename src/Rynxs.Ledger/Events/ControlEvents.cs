@@ -71,6 +71,24 @@ public sealed record ActionApplied : LedgerPayload
 
     /// <summary><c>CREATED</c>, <c>PATCHED</c>, <c>DELETED</c> or <c>ALREADY_MATCHED</c>.</summary>
     public required string ResultCode { get; init; }
+
+    /// <summary><c>KIND/NAMESPACE/NAME</c>; only where the action is about one Kubernetes object, as in the original.</summary>
+    public string? ResourceRef { get; init; }
+
+    /// <summary><c>create</c>, <c>patch</c>, <c>noop</c> or <c>skip</c>; only with <see cref="ResourceRef"/>.</summary>
+    public string? Operation { get; init; }
+
+    /// <summary>Nothing had to be changed; only with <see cref="ResourceRef"/>.</summary>
+    public bool? Noop { get; init; }
+
+    /// <summary>HTTP status of the API's answer, 0 when it was not asked.</summary>
+    public int? StatusCode { get; init; }
+
+    /// <summary>SHA-256 of what was wanted.</summary>
+    public string? DesiredHash { get; init; }
+
+    /// <summary>SHA-256 of what was found.</summary>
+    public string? ObservedHash { get; init; }
 }
 
 /// <summary>A decided action failed; it will be retried with backoff.</summary>
@@ -84,10 +102,20 @@ public sealed record ActionFailed : LedgerPayload
     public required string Target { get; init; }
     public required string ResultCode { get; init; }
     public required ActionError Error { get; init; }
+
+    /// <summary>As in <see cref="ActionApplied.ResourceRef"/>.</summary>
+    public string? ResourceRef { get; init; }
+
+    /// <summary>As in <see cref="ActionApplied.DesiredHash"/>.</summary>
+    public string? DesiredHash { get; init; }
 }
 
 /// <summary>Why an action failed: names and codes only, no message text (messages may carry secrets).</summary>
-public sealed record ActionError(string Type, string Code);
+/// <param name="Type">Class of the failure.</param>
+/// <param name="Code">Stable code.</param>
+/// <param name="Status">HTTP status, where an API answered.</param>
+/// <param name="Reason">The API's reason word, where it gave one.</param>
+public sealed record ActionError(string Type, string Code, int? Status = null, string? Reason = null);
 
 /// <summary>A writer opened the chain: the first record of each epoch.</summary>
 public sealed record LedgerOpened : LedgerPayload

@@ -20,7 +20,7 @@ public abstract record LedgerPayload
 
     /// <summary>The payload as JSON, by its concrete type.</summary>
     /// <exception cref="ArgumentException">A text holds a lone surrogate: it has no UTF-8 form, and replacing it would record another text.</exception>
-    public JsonElement ToJson() => JsonSerializer.SerializeToElement(this, Strict.GetTypeInfo(GetType()));
+    public virtual JsonElement ToJson() => JsonSerializer.SerializeToElement(this, Strict.GetTypeInfo(GetType()));
 
     private static readonly JsonSerializerOptions Strict = new(LedgerPayloadContext.Default.Options)
     {
@@ -55,6 +55,7 @@ public sealed record CommittedText(string Commitment, long Bytes, long? CutBytes
 [JsonSerializable(typeof(ActionApplied))]
 [JsonSerializable(typeof(ActionFailed))]
 [JsonSerializable(typeof(LedgerOpened))]
+[JsonSerializable(typeof(LedgerPruned))]
 [JsonSerializable(typeof(ResourceMutated))]
 [JsonSerializable(typeof(RequestDenied))]
 [JsonSerializable(typeof(ApprovalRequested))]
@@ -71,4 +72,11 @@ public sealed record CommittedText(string Commitment, long Bytes, long? CutBytes
 [JsonSerializable(typeof(SandboxStarted))]
 [JsonSerializable(typeof(SandboxEnded))]
 [JsonSerializable(typeof(SandboxViolation))]
+[JsonSerializable(typeof(CredentialDisclosed))]
+[JsonSerializable(typeof(SessionRecorded))]
+[JsonSerializable(typeof(LeadershipAcquired))]
+[JsonSerializable(typeof(LeadershipLost))]
+[JsonSerializable(typeof(WriterFenced))]
+[JsonSerializable(typeof(ChainAnchored))]
+[JsonSerializable(typeof(BlobErased))]
 internal sealed partial class LedgerPayloadContext : JsonSerializerContext;

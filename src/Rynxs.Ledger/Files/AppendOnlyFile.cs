@@ -20,10 +20,14 @@ internal sealed class AppendOnlyFile(string path, SafeFileHandle file, long leng
     /// <summary>True once the file refuses every append until it is opened again.</summary>
     public bool HasFailed => _failure is not null;
 
+    /// <summary>What the kernel says of the file now.</summary>
+    public FileIdentity Identify() => LinuxFile.Identify(file);
+
     /// <summary>Creates a file durably: its name too is on disk when this returns.</summary>
+    /// <exception cref="IOException">It exists, or it cannot be created; then nothing is left of it.</exception>
     public static AppendOnlyFile Create(string path)
     {
-        SafeFileHandle file = LedgerFile.CreateEmpty(path);
+        SafeFileHandle file = LedgerFile.CreateNew(path);
         try
         {
             LinuxFile.SyncDirectory(System.IO.Path.GetDirectoryName(path) ?? "/");
@@ -32,6 +36,7 @@ internal sealed class AppendOnlyFile(string path, SafeFileHandle file, long leng
         catch
         {
             file.Dispose();
+            File.Delete(path); // So that the next attempt finds the name free.
             throw;
         }
     }

@@ -2,17 +2,18 @@ using System.Globalization;
 using System.Security.Cryptography;
 using Microsoft.Win32.SafeHandles;
 using Rynxs.Ledger.Canonical;
+using Rynxs.Ledger.Chains;
 
 namespace Rynxs.Ledger.Files;
 
 /// <summary>What a writer finds when it opens a chain.</summary>
-/// <param name="Segments">In order; empty for a new chain.</param>
+/// <param name="Files">The segments in order, each as it was verified; empty for a new chain. The last one is live.</param>
 /// <param name="Head">Last record.</param>
 /// <param name="Epoch">Highest epoch in the chain; 0 when it has none.</param>
-/// <param name="LiveLength">Length of the last segment after recovery.</param>
 /// <param name="Torn">The tail that was set aside, or null.</param>
+/// <param name="Manifest">What the directory's manifest said.</param>
 internal sealed record RecoveredChain(
-    IReadOnlyList<Segment> Segments, ChainHead Head, long Epoch, long LiveLength, TornTailAside? Torn);
+    IReadOnlyList<VerifiedFile> Files, ChainHead Head, long Epoch, TornTailAside? Torn, SegmentManifest Manifest);
 
 /// <summary>A torn tail after it was moved.</summary>
 /// <param name="Path">Side file that holds its bytes.</param>
@@ -21,30 +22,45 @@ internal sealed record RecoveredChain(
 internal sealed record TornTailAside(string Path, long Bytes, string Sha256);
 
 /// <summary>
-/// Reads and verifies a whole chain before the first append. A last line without its newline was never acknowledged, so it is moved to
-/// <c>torn/</c>; anything else that does not verify is damage and stops the open.
+/// Verifies a chain before the first append. A file that is, to the kernel, the very one that was verified before is not read again
+/// (<see cref="VerifiedFiles"/>). A last line without its newline was never acknowledged, so it is moved to <c>torn/</c>; anything else that
+/// does not verify is damage and stops the open.
 /// </summary>
 internal static class ChainRecovery
 {
-    /// <exception cref="LedgerCorruptException">A committed record does not verify.</exception>
+    /// <param name="directory">The chain's directory.</param>
+    /// <param name="everything">Read every segment, whatever is known of it.</param>
+    /// <param name="cancellationToken">Stops between records.</param>
+    /// <exception cref="LedgerCorruptException">A committed record does not verify, or a segment is missing.</exception>
     /// <exception cref="IOException">A file cannot be read, or the torn tail cannot be set aside.</exception>
-    public static RecoveredChain Recover(string directory, CancellationToken cancellationToken)
+    public static RecoveredChain Recover(string directory, bool everything, CancellationToken cancellationToken)
     {
-        var segments = new List<Segment>();
-        var position = new ChainPosition();
+        SegmentManifest manifest = SegmentManifest.Read(directory);
+        IReadOnlyDictionary<string, VerifiedFile> known = everything ? new Dictionary<string, VerifiedFile>() : VerifiedFiles.Read(directory);
+        // What lies before a pruning that was cut short is in the archive and counts no more.
+        List<(long FirstSeq, string Path)> found = [.. SegmentName.ListHolding(directory).Where(file => file.FirstSeq >= (manifest.Pruned?.BeforeSeq ?? 0))];
+        ThrowIfMissing(manifest, found, directory);
+        var files = new List<VerifiedFile>();
+        ChainPosition position = manifest.Start;
         TornTailAside? torn = null;
-        long length = 0;
-        long start = 0;
-        IReadOnlyList<(long FirstSeq, string Path)> files = SegmentName.List(directory);
-        for (int index = 0; index < files.Count; index++)
+        for (int index = 0; index < found.Count; index++)
         {
-            (long firstSeq, string path) = files[index];
+            (long firstSeq, string path) = found[index];
             position.ThrowIfNotNext(path, firstSeq);
-            segments.Add(new Segment(path, firstSeq, position.Hash, start));
-            bool last = index == files.Count - 1;
+            bool last = index == found.Count - 1;
             using SafeFileHandle file = last ? LedgerFile.OpenOrCreate(path) : LedgerFile.OpenRead(path);
+            string name = Path.GetFileName(path);
+            string prevHash = position.Hash;
+            if (known.TryGetValue(name, out VerifiedFile? before)
+                && before.Identity == LinuxFile.Identify(file) && before.FirstSeq == firstSeq && before.PrevHash == prevHash)
+            {
+                position = ChainPosition.Before(before.LastSeq + 1, before.HeadHash, before.Epoch);
+                files.Add(before);
+                continue;
+            }
+
             long size = RandomAccess.GetLength(file);
-            length = Walk(file, size, position, path, cancellationToken);
+            long length = Walk(file, size, position, path, cancellationToken);
             if (length < size)
             {
                 torn = last
@@ -53,10 +69,10 @@ internal static class ChainRecovery
                         $"{path} ends in the middle of a line, but is not the last segment.", path, position.NextSeq, null, null);
             }
 
-            start += length;
+            files.Add(new VerifiedFile(name, LinuxFile.Identify(file), firstSeq, prevHash, position.Head.Seq, position.Hash, position.Epoch));
         }
 
-        return new RecoveredChain(segments, position.Head, position.Epoch, length, torn);
+        return new RecoveredChain(files, position.Head, position.Epoch, torn, manifest);
     }
 
     /// <summary>Moves the bytes from an offset on to a side file; durable there before they are cut here.</summary>
@@ -95,7 +111,7 @@ internal static class ChainRecovery
         return new TornTailAside(path, to - from, digest);
     }
 
-    private static long Walk(SafeFileHandle file, long size, ChainPosition position, string path, CancellationToken cancellationToken)
+    public static long Walk(SafeFileHandle file, long size, ChainPosition position, string path, CancellationToken cancellationToken)
     {
         var scanner = new LineScanner(file, 0, size, LedgerLimits.MaxRecordBytes);
         var reader = new StrictLine();
@@ -105,5 +121,17 @@ internal static class ChainRecovery
         }
 
         return scanner.Offset;
+    }
+
+    private static void ThrowIfMissing(SegmentManifest manifest, List<(long FirstSeq, string Path)> found, string directory)
+    {
+        // A missing one in the middle shows as a gap.
+        long lastSeq = found is [.., (long seq, _)] ? seq : -1;
+        if (manifest.Segments.FirstOrDefault(segment => segment.FirstSeq > lastSeq) is { } missing)
+        {
+            throw new LedgerCorruptException(
+                $"{directory}: the manifest names {missing.File} (sequence {missing.FirstSeq} to {missing.LastSeq}), which is not there.",
+                Path.Combine(directory, missing.File), missing.FirstSeq, missing.HeadHash, null);
+        }
     }
 }

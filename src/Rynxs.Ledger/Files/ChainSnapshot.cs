@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using Microsoft.Win32.SafeHandles;
 
 namespace Rynxs.Ledger.Files;
 
@@ -23,36 +22,5 @@ internal sealed record ChainSnapshot(ImmutableArray<Segment> Segments, long Byte
         }
 
         return index;
-    }
-
-    /// <summary>Passes the bytes from an offset of the concatenated segments on to a consumer, chunk by chunk, until it returns false.</summary>
-    public void Copy(long from, Func<ReadOnlySpan<byte>, bool> consume)
-    {
-        byte[] chunk = new byte[128 * 1024];
-        for (int index = 0; index < Segments.Length; index++)
-        {
-            long length = LengthOf(index);
-            long at = Math.Max(0, from - Segments[index].StartOffset);
-            if (at >= length)
-            {
-                continue;
-            }
-
-            using SafeFileHandle file = LedgerFile.OpenRead(Segments[index].Path);
-            while (at < length)
-            {
-                int read = RandomAccess.Read(file, chunk.AsSpan(0, (int)Math.Min(chunk.Length, length - at)), at);
-                if (read == 0)
-                {
-                    throw new EndOfStreamException($"{Segments[index].Path} is shorter than what was committed to it.");
-                }
-
-                at += read;
-                if (!consume(chunk.AsSpan(0, read)))
-                {
-                    return;
-                }
-            }
-        }
     }
 }

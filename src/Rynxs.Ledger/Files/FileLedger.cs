@@ -1,3 +1,5 @@
+using Rynxs.Ledger.Chains;
+
 namespace Rynxs.Ledger.Files;
 
 /// <summary>A ledger in a directory of files: one writer, many readers. Format and recovery: docs/formats/ledger.md.</summary>
@@ -9,27 +11,22 @@ public sealed class FileLedger : ILedger
 {
     private readonly FileLedgerOptions _options;
     private readonly LedgerLock _lock;
-    private readonly SemaphoreSlim _opening = new(1);
-    private readonly Dictionary<ChainId, FileChain> _chains = [];
-    private long _mirrorFailuresOfClosed;
-    private bool _disposed;
+    private readonly ChainSet _chains;
 
-    private FileLedger(FileLedgerOptions options, LedgerLock ledgerLock) => (_options, _lock) = (options, ledgerLock);
-
-    /// <summary>Commits whose copy to a mirror file failed since this ledger was opened. The records themselves are in the chain.</summary>
-    public long MirrorFailures
+    private FileLedger(FileLedgerOptions options, LedgerLock ledgerLock)
     {
-        get
-        {
-            lock (_chains)
-            {
-                return _mirrorFailuresOfClosed + _chains.Values.Sum(chain => chain.MirrorFailures);
-            }
-        }
+        (_options, _lock) = (options, ledgerLock);
+        _chains = new ChainSet(OpenChainAsync);
     }
 
+    /// <summary>The root.</summary>
+    internal string Directory => _options.Directory;
+
+    /// <summary>Commits whose copy to a mirror file failed since this ledger was opened. The records themselves are in the chain.</summary>
+    public long MirrorFailures => _chains.MirrorFailures;
+
     /// <summary>Opens a ledger for writing.</summary>
-    /// <exception cref="LedgerLockedException">Another writer has it open.</exception>
+    /// <exception cref="LedgerLockedException">Another writer has it open, and <see cref="FileLedgerOptions.TakeOver"/> is not set.</exception>
     /// <exception cref="LedgerUnavailableException">The directory cannot be created, read or written.</exception>
     public static Task<FileLedger> OpenAsync(FileLedgerOptions options, CancellationToken cancellationToken)
     {
@@ -41,57 +38,35 @@ public sealed class FileLedger : ILedger
     }
 
     /// <inheritdoc/>
-    public async ValueTask<ILedgerChain> OpenAsync(ChainId id, ChainOptions options, CancellationToken cancellationToken)
-    {
-        ArgumentNullException.ThrowIfNull(id);
-        ArgumentNullException.ThrowIfNull(options);
-        await _opening.WaitAsync(cancellationToken).ConfigureAwait(false);
-        try
-        {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            if (Opened(id) is { } open)
-            {
-                if (!open.HasFailed)
-                {
-                    ThrowIfOtherMirror(open, options);
-                    return open;
-                }
-
-                // A chain that failed is opened again from what is on disk: the only way on after a failed sync.
-                Forget(open);
-                await open.DisposeAsync().ConfigureAwait(false);
-            }
-
-            FileChain chain = await FileChain.OpenAsync(id, options, _options, cancellationToken).ConfigureAwait(false);
-            lock (_chains)
-            {
-                _chains.Add(id, chain);
-            }
-
-            return chain;
-        }
-        finally
-        {
-            _opening.Release();
-        }
-    }
+    public ValueTask<ILedgerChain> OpenAsync(ChainId id, ChainOptions options, CancellationToken cancellationToken) =>
+        _chains.OpenAsync(id, options, cancellationToken);
 
     /// <inheritdoc/>
-    public IReadOnlyList<ChainId> ListChains()
+    public IReadOnlyList<ChainId> ListChains() => ListChains(_options.Directory);
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await _chains.DisposeAsync().ConfigureAwait(false);
+        _lock.Dispose();
+    }
+
+    /// <summary>The chains below a directory, in ordinal order of their paths.</summary>
+    internal static IReadOnlyList<ChainId> ListChains(string directory)
     {
         var chains = new List<ChainId>();
-        string agents = Path.Combine(_options.Directory, "agents");
-        if (Directory.Exists(agents))
+        string agents = Path.Combine(directory, "agents");
+        if (System.IO.Directory.Exists(agents))
         {
-            foreach (string agentNamespace in Directory.EnumerateDirectories(agents))
+            foreach (string agentNamespace in System.IO.Directory.EnumerateDirectories(agents))
             {
-                chains.AddRange(Directory.EnumerateDirectories(agentNamespace)
+                chains.AddRange(System.IO.Directory.EnumerateDirectories(agentNamespace)
                     .Select(path => ChainId.TryAgent(Path.GetFileName(agentNamespace), Path.GetFileName(path)))
                     .OfType<ChainId>());
             }
         }
 
-        if (Directory.Exists(Path.Combine(_options.Directory, ChainId.Control.RelativePath)))
+        if (System.IO.Directory.Exists(Path.Combine(directory, ChainId.Control.RelativePath)))
         {
             chains.Add(ChainId.Control);
         }
@@ -99,29 +74,15 @@ public sealed class FileLedger : ILedger
         return [.. chains.OrderBy(chain => chain.RelativePath, StringComparer.Ordinal)];
     }
 
-    /// <inheritdoc/>
-    public async ValueTask DisposeAsync()
+    /// <summary>A chain's store without the engine, and without the record of an opening: for copying.</summary>
+    internal Task<(FileChainStore Store, FoundChain Found)> OpenStoreAsync(ChainId id, CancellationToken cancellationToken) =>
+        Task.Run(() => FileChainStore.Open(id, _options, _lock, cancellationToken), cancellationToken);
+
+    private async Task<LedgerChain> OpenChainAsync(ChainId id, ChainOptions options, CancellationToken cancellationToken)
     {
-        await _opening.WaitAsync(CancellationToken.None).ConfigureAwait(false);
-        try
-        {
-            if (_disposed)
-            {
-                return;
-            }
-
-            _disposed = true;
-            foreach (FileChain chain in _chains.Values)
-            {
-                await chain.DisposeAsync().ConfigureAwait(false);
-            }
-
-            _lock.Dispose();
-        }
-        finally
-        {
-            _opening.Release();
-        }
+        (FileChainStore store, FoundChain found) = await OpenStoreAsync(id, cancellationToken).ConfigureAwait(false);
+        return await LedgerChain.OpenAsync(
+            id, options, new ChainSettings(_options.TimeProvider, _options.WriterId, _options.QueueCapacity), store, found).ConfigureAwait(false);
     }
 
     private static FileLedger Open(FileLedgerOptions options)
@@ -129,7 +90,22 @@ public sealed class FileLedger : ILedger
         try
         {
             LedgerFile.CreateDirectory(options.Directory);
-            return new FileLedger(options, LedgerLock.Take(options.Directory));
+            LedgerLock ledgerLock = LedgerLock.Take(options.Directory, options.TakeOver);
+            try
+            {
+                if (ledgerLock.TakeOverUnfinished)
+                {
+                    Detach(options.Directory);
+                    ledgerLock.FinishTakeOver();
+                }
+            }
+            catch
+            {
+                ledgerLock.Dispose();
+                throw;
+            }
+
+            return new FileLedger(options, ledgerLock);
         }
         catch (Exception exception) when (AppendOnlyFile.IsStorageFailure(exception))
         {
@@ -137,28 +113,29 @@ public sealed class FileLedger : ILedger
         }
     }
 
-    private static void ThrowIfOtherMirror(FileChain open, ChainOptions options)
+    /// <summary>
+    /// The files that the old writer may still append to get new inodes: the last segment and the last blobs of each chain. What it had
+    /// acknowledged is in them, because it asks for its lock after each sync.
+    /// </summary>
+    private static void Detach(string directory)
     {
-        if (options.MirrorPath is not null && options.MirrorPath != open.MirrorPath)
+        foreach (ChainId id in ListChains(directory))
         {
-            throw new ArgumentException($"The chain {open.Id} is open with another mirror ({open.MirrorPath ?? "none"}).", nameof(options));
-        }
-    }
+            string chain = Path.Combine(directory, id.RelativePath);
+            foreach (string? path in new[]
+            {
+                SegmentName.List(chain) is [.., var last] ? last.Path : null,
 
-    private FileChain? Opened(ChainId id)
-    {
-        lock (_chains)
-        {
-            return _chains.GetValueOrDefault(id);
-        }
-    }
-
-    private void Forget(FileChain chain)
-    {
-        lock (_chains)
-        {
-            _chains.Remove(chain.Id);
-            _mirrorFailuresOfClosed += chain.MirrorFailures;
+                // An empty segment may stand behind the one that the old holder writes to.
+                SegmentName.ListHolding(chain) is [.., var holding] ? holding.Path : null,
+                System.IO.Directory.EnumerateFiles(chain, "blobs-*.jsonl").Order(StringComparer.Ordinal).LastOrDefault(),
+            })
+            {
+                if (path is not null)
+                {
+                    LedgerFile.Detach(path);
+                }
+            }
         }
     }
 }

@@ -18,6 +18,18 @@ public sealed record FileLedgerOptions
     /// </summary>
     public long SegmentBytes { get; init; } = 64L * 1024 * 1024;
 
+    /// <summary>
+    /// Take the ledger from a process that has it open, which is fenced: its next append fails with <see cref="LedgerFencedException"/>. Off by
+    /// default: then <see cref="LedgerLockedException"/>. For local file systems, as everything here.
+    /// </summary>
+    public bool TakeOver { get; init; }
+
+    /// <summary>
+    /// Verify every segment when a chain is opened. Off by default: then a file is not read again that, by inode, length and both times, is the
+    /// one that this ledger verified or wrote before.
+    /// </summary>
+    public bool VerifyEverythingOnOpen { get; init; }
+
     /// <summary>Entries that may wait for a commit per chain, 1024 unless told; a full queue makes callers wait, it drops nothing.</summary>
     public int QueueCapacity { get; init; } = 1024;
 }

@@ -17,6 +17,46 @@ internal static class LedgerFile
     /// <summary>Creates with mode 0600, emptying what a crash may have left at this name.</summary>
     public static SafeFileHandle CreateEmpty(string path) => Open(path, FileMode.Create);
 
+    /// <summary>Creates with mode 0600.</summary>
+    /// <exception cref="IOException">There is something at this name.</exception>
+    public static SafeFileHandle CreateNew(string path) => Open(path, FileMode.CreateNew);
+
+    /// <summary>Replaces a file by other content, durably: who has the old one open keeps it.</summary>
+    public static void Replace(string path, ReadOnlySpan<byte> content)
+    {
+        string draft = path + ".draft";
+        using (SafeFileHandle file = CreateEmpty(draft))
+        {
+            RandomAccess.Write(file, content, 0);
+            LinuxFile.SyncData(file);
+        }
+
+        File.Move(draft, path, overwrite: true);
+        LinuxFile.SyncDirectory(Path.GetDirectoryName(path) ?? "/");
+    }
+
+    /// <summary>Gives a file's content a new inode, durably: whoever still has the old one open writes where nobody looks.</summary>
+    public static void Detach(string path)
+    {
+        string draft = path + ".draft";
+        using (SafeFileHandle from = OpenRead(path))
+        using (SafeFileHandle to = CreateEmpty(draft))
+        {
+            byte[] chunk = new byte[1024 * 1024];
+            long at = 0;
+            while (RandomAccess.Read(from, chunk, at) is int read and > 0)
+            {
+                RandomAccess.Write(to, chunk.AsSpan(0, read), at);
+                at += read;
+            }
+
+            LinuxFile.SyncData(to);
+        }
+
+        File.Move(draft, path, overwrite: true);
+        LinuxFile.SyncDirectory(Path.GetDirectoryName(path) ?? "/");
+    }
+
     /// <summary>Creates a directory (mode 0700) and what is missing above it, durably.</summary>
     public static void CreateDirectory(string path)
     {
@@ -41,7 +81,7 @@ internal static class LedgerFile
 
     private static SafeFileHandle Open(string path, FileMode mode)
     {
-        bool fresh = mode == FileMode.Create || !File.Exists(path);
+        bool fresh = mode is FileMode.Create or FileMode.CreateNew || !File.Exists(path);
         SafeFileHandle handle = File.OpenHandle(path, mode, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
         if (fresh)
         {

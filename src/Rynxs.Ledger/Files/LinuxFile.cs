@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
@@ -15,6 +16,7 @@ internal static partial class LinuxFile
     private const int CloseOnExec = 0x80000;
     private const int ReadWrite = 2;
     private const int Create = 0x40;
+    private const int Exclusive = 0x80;
 
     /// <summary>Makes the file's data (and its length) durable.</summary>
     /// <exception cref="IOException">The device did not confirm it. What is on disk is then unknown; trying again proves nothing.</exception>
@@ -51,9 +53,9 @@ internal static partial class LinuxFile
 
     /// <summary>Opens or creates (mode 0600) a file that is to be locked; .NET would take a lock of its own kind at opening.</summary>
     /// <exception cref="IOException">The file cannot be opened or created.</exception>
-    public static SafeFileHandle OpenForLock(string path)
+    public static SafeFileHandle OpenForLock(string path, bool mustBeNew = false)
     {
-        SafeFileHandle file = Open(path, CloseOnExec | ReadWrite | Create, 0x180);
+        SafeFileHandle file = Open(path, CloseOnExec | ReadWrite | Create | (mustBeNew ? Exclusive : 0), 0x180);
         return file.IsInvalid ? throw Failure($"open {path}") : file;
     }
 
@@ -71,6 +73,41 @@ internal static partial class LinuxFile
     /// <summary>Releases the lock for every copy of the open file. An error leaves it to the closing of the file.</summary>
     public static void Unlock(SafeFileHandle file) => _ = FLock(file, LockRelease);
 
+    /// <summary>What the kernel says of an open file.</summary>
+    /// <exception cref="IOException">It says nothing.</exception>
+    public static FileIdentity Identify(SafeFileHandle file)
+    {
+        Span<byte> stat = stackalloc byte[StatxBytes];
+        Statx(file, stat);
+        return new FileIdentity(
+            BinaryPrimitives.ReadInt64LittleEndian(stat[32..]), BinaryPrimitives.ReadInt64LittleEndian(stat[40..]), Time(stat[112..]), Time(stat[96..]));
+    }
+
+    /// <summary>Whether an open file still has a name. One that was renamed over, or removed, has none.</summary>
+    /// <exception cref="IOException">The kernel does not say.</exception>
+    public static bool HasName(SafeFileHandle file)
+    {
+        Span<byte> stat = stackalloc byte[StatxBytes];
+        Statx(file, stat);
+        return BinaryPrimitives.ReadUInt32LittleEndian(stat[16..]) > 0;
+    }
+
+    // struct statx is the same on every architecture (linux/stat.h); both that we run on are little-endian.
+    private const int StatxBytes = 256;
+    private const int EmptyPath = 0x1000;
+    private const uint BasicStats = 0x7ff;
+
+    private static void Statx(SafeFileHandle file, Span<byte> stat)
+    {
+        if (StatX(file, "", EmptyPath, BasicStats, ref MemoryMarshal.GetReference(stat)) != 0)
+        {
+            throw Failure("statx");
+        }
+    }
+
+    private static long Time(ReadOnlySpan<byte> timestamp) =>
+        (BinaryPrimitives.ReadInt64LittleEndian(timestamp) * 1_000_000_000) + BinaryPrimitives.ReadUInt32LittleEndian(timestamp[8..]);
+
     /// <summary>O_RDONLY | O_DIRECTORY | O_CLOEXEC; O_DIRECTORY differs between the architectures that we run on.</summary>
     private static int DirectoryFlags => CloseOnExec | (RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x4000 : 0x10000);
 
@@ -85,6 +122,9 @@ internal static partial class LinuxFile
 
     [LibraryImport("libc", EntryPoint = "flock", SetLastError = true)]
     private static partial int FLock(SafeFileHandle file, int operation);
+
+    [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int StatX(SafeFileHandle directory, string path, int flags, uint mask, ref byte stat);
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial SafeFileHandle Open(string path, int flags, int mode);

@@ -10,6 +10,32 @@ internal static class SegmentName
 
     public static string Of(long firstSeq) => string.Create(CultureInfo.InvariantCulture, $"{Prefix}{firstSeq:D20}{Suffix}");
 
+    /// <summary>The first sequence that a segment's name states; null for a file of another name.</summary>
+    public static long? FirstSeqOf(string path)
+    {
+        ReadOnlySpan<char> name = Path.GetFileName(path.AsSpan());
+        return name.StartsWith(Prefix) && name.EndsWith(Suffix) && name.Length == Prefix.Length + 20 + Suffix.Length
+            && long.TryParse(name[Prefix.Length..^Suffix.Length], NumberStyles.None, CultureInfo.InvariantCulture, out long firstSeq)
+            ? firstSeq
+            : null;
+    }
+
+    /// <summary>
+    /// As <see cref="List"/>, without empty files behind others: one that was begun and holds nothing yet, or one that a writer left behind that was
+    /// taken over at that moment (ADR 0021).
+    /// </summary>
+    public static IReadOnlyList<(long FirstSeq, string Path)> ListHolding(string directory) =>
+        [.. List(directory).Where((segment, index) => index == 0 || new FileInfo(segment.Path).Length > 0)];
+
+    /// <summary>Removes an empty file at the name of a segment that is about to begin. The caller holds the lock, and no segment of its own has this name.</summary>
+    public static void RemoveStray(string path)
+    {
+        if (new FileInfo(path) is { Exists: true, Length: 0 })
+        {
+            File.Delete(path);
+        }
+    }
+
     /// <summary>The segments of a chain's directory by first sequence. Other files are ignored.</summary>
     public static IReadOnlyList<(long FirstSeq, string Path)> List(string directory)
     {

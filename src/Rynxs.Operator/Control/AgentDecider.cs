@@ -29,7 +29,8 @@ public static class AgentDecider
     public static IEnumerable<ActionsDecided> DecideMissing(ControlState state) =>
         state.Agents.Keys.Select(id => DecideFor(state, id)).OfType<ActionsDecided>();
 
-    private static ActionsDecided? DecideFor(ControlState state, string agentId)
+    /// <summary>What is to be decided about one agent in this state; null when the standing decision says it already, or there is no such agent.</summary>
+    public static ActionsDecided? DecideFor(ControlState state, string agentId)
     {
         if (!state.Agents.TryGetValue(agentId, out ObservedAgent? agent))
         {

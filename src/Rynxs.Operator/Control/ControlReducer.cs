@@ -68,7 +68,8 @@ public static class ControlReducer
             decided.ActionsHash, controlEvent.Seq, decided.TriggerEventSeq, decided.TriggerEventHash);
 
         // What failed and what took effect under an older decision says nothing about this one.
-        HashSet<string> kept = [.. decision.Actions.Select(action => action.Id)];
+        // By the recorded ids, not the actions that this version knows: the state must not depend on the version that folds.
+        HashSet<string> kept = [.. decided.ActionIds];
         return state with
         {
             Desired = state.Desired.SetItem(decided.AgentId, decision),

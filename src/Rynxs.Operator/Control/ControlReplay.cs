@@ -1,5 +1,4 @@
 using Rynxs.Ledger;
-using Rynxs.Ledger.Events;
 
 namespace Rynxs.Operator.Control;
 
@@ -24,30 +23,7 @@ public static class ControlReplay
     /// </summary>
     public static IReadOnlyList<long> FindDifferences(IEnumerable<LedgerRecord> records)
     {
-        var differences = new List<long>();
-        ControlState state = ControlState.Empty;
-        foreach (LedgerRecord record in records)
-        {
-            var controlEvent = ControlEvent.From(record);
-            if (controlEvent.Payload is ActionsDecided decided && IsOurs(record))
-            {
-                ActionsDecided? again = AgentDecider.DecideMissing(state).FirstOrDefault(decision => decision.AgentId == decided.AgentId);
-                if (again is null || again.ActionsHash != decided.ActionsHash || again.TriggerEventHash != decided.TriggerEventHash
-                    || !again.ActionIds.SequenceEqual(decided.ActionIds))
-                {
-                    differences.Add(record.Seq);
-                }
-            }
-
-            state = ControlReducer.Apply(state, controlEvent);
-        }
-
-        return differences;
+        var check = new DecisionCheck();
+        return [.. records.Where(record => check.Observe(record) is DecisionVerdict.Different).Select(record => record.Seq)];
     }
-
-    private static bool IsOurs(LedgerRecord record) =>
-        record.Meta.ValueKind == System.Text.Json.JsonValueKind.Object
-        && record.Meta.TryGetProperty("decider", out System.Text.Json.JsonElement decider)
-        && decider.ValueKind == System.Text.Json.JsonValueKind.String
-        && decider.GetString() == AgentDecider.Version;
 }

@@ -1,69 +1,92 @@
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
+using Rynxs.ResourceServer.Discovery;
+using Rynxs.ResourceServer.Objects;
+using Rynxs.ResourceServer.Protobuf;
 using Rynxs.ResourceServer.Storage;
 using Rynxs.Resources.Client;
 using Rynxs.Resources.Identity;
-using Rynxs.Resources.Meta;
 
 namespace Rynxs.ResourceServer.Http;
 
 /// <summary>
-/// The REST endpoints of <c>/apis/universe.ai/v1alpha1</c> in Kubernetes conventions. What is not there yet (discovery, tables, server-side apply,
-/// dry runs, paging) is refused or, for <c>limit</c>, ignored as the conventions allow; nothing is pretended.
+/// The REST API in Kubernetes conventions: <c>/api</c>, <c>/apis</c>, <c>/openapi</c> and <c>/version</c>. What it does otherwise than a real server is listed in docs/api.md.
 /// </summary>
 public static class ResourceApi
 {
-    private const string Root = "/apis/universe.ai/v1alpha1";
-
     /// <summary>
     /// Maps the endpoints over <paramref name="store"/>. <paramref name="principal"/> gives the authenticated caller of a request; it is called once per
-    /// request and never returns null.
+    /// request and never returns null. Literal routes that others map below the same paths go first.
     /// </summary>
     public static IEndpointConventionBuilder MapResourceApi(
-        this IEndpointRouteBuilder endpoints, ResourceStore store, Func<HttpContext, Principal> principal)
+        this IEndpointRouteBuilder endpoints, ResourceStore store, Func<HttpContext, Principal> principal, ResourceApiOptions? options = null)
     {
-        RouteGroupBuilder group = endpoints.MapGroup(Root);
-        group.Map("/{plural}", context => ServeAsync(context, allNamespaces: true));
-        group.Map("/{plural}/{name}", context => ServeAsync(context));
-        group.Map("/{plural}/{name}/{subresource}", context => ServeAsync(context));
-        group.Map("/namespaces/{namespace}/{plural}", context => ServeAsync(context));
-        group.Map("/namespaces/{namespace}/{plural}/{name}", context => ServeAsync(context));
-        group.Map("/namespaces/{namespace}/{plural}/{name}/{subresource}", context => ServeAsync(context));
+        ResourceApiState state = new(store, options ?? new ResourceApiOptions());
+        RouteGroupBuilder group = endpoints.MapGroup("");
+        foreach (string pattern in (ReadOnlySpan<string>)["/api", "/api/{**path}", "/apis", "/apis/{**path}", "/openapi/{**path}", "/version"])
+            group.Map(pattern, ServeAsync);
+        if (state.Options.MapHealth)
+        {
+            foreach (string pattern in (ReadOnlySpan<string>)["/healthz", "/livez", "/readyz"])
+                group.Map(pattern, HealthAsync);
+        }
+
         return group;
 
-        async Task ServeAsync(HttpContext context, bool allNamespaces = false)
+        async Task HealthAsync(HttpContext context)
         {
-            string? plural = Value("plural");
-            ResourceType? type = ResourceTypes.All.FirstOrDefault(candidate => candidate.Plural == plural);
-            string? inNamespace = Value("namespace");
-            string? subresource = Value("subresource");
-
-            // A namespaced kind is addressed with its namespace but for lists over all of them; a cluster-scoped kind never is.
-            bool fits = type is not null && type.Namespaced == inNamespace is not null || type is not null && allNamespaces;
-            if (type is null || !fits || subresource is not (null or "status"))
-            {
-                await Respond.StatusAsync(context, StatusBody.Failure(404, "NotFound", "the server could not find the requested resource"));
-                return;
-            }
-
-            ResourceRequest request = new(context, store.Requests(principal(context)), store, type, inNamespace, Value("name"), subresource);
+            await using ResponseWriter response = new(context, state.Options);
             try
             {
-                await request.RunAsync();
+                if (context.Request.Path == "/readyz")
+                    await store.CheckWritableAsync(context.RequestAborted);
+                await response.TextAsync(200, "ok");
+            }
+            catch (ResourceException e)
+            {
+                await response.TextAsync(500, $"{e.Message}\n");
+            }
+        }
+
+        async Task ServeAsync(HttpContext context)
+        {
+            await using ResponseWriter response = new(context, state.Options);
+            string path = context.Request.Path.Value ?? "";
+            try
+            {
+                await ProtobufBody.ReplaceAsync(context, state.Options.MaxBodyBytes);
+                if (path.StartsWith("/openapi", StringComparison.Ordinal) || path.StartsWith("/version", StringComparison.Ordinal))
+                    await new DiscoveryEndpoint(context, state, response).DocumentAsync(path);
+                else if (ApiRoute.Parse(path) is not { } route)
+                    await response.TextAsync(404, "404 page not found\n");
+                else if (route.Plural is null)
+                    await new DiscoveryEndpoint(context, state, response).GroupsAsync(route);
+                else
+                    await new ResourceEndpoint(context, state, response, route, principal(context)).RunAsync();
+            }
+            catch (ApiException e) when (!context.Response.HasStarted)
+            {
+                await response.StatusAsync(e.Status);
             }
             catch (ResourceException e) when (!context.Response.HasStarted)
             {
-                await Respond.StatusAsync(context, StatusBody.Of(e, type.Plural, Value("name")));
+                await response.StatusAsync(ApiErrors.Of(e));
             }
             catch (BadHttpRequestException e) when (!context.Response.HasStarted)
             {
-                string reason = e.StatusCode == 413 ? "RequestEntityTooLarge" : "BadRequest";
-                await Respond.StatusAsync(context, StatusBody.Failure(e.StatusCode, reason, "the body of the request could not be read"));
+                await response.StatusAsync(new ApiStatus
+                {
+                    Code = e.StatusCode,
+                    Reason = e.StatusCode == 413 ? "RequestEntityTooLarge" : "BadRequest",
+                    Message = e.StatusCode == 413 ? $"Request entity too large: limit is {state.Options.MaxBodyBytes}" : "the body of the request could not be read",
+                });
             }
-
-            string? Value(string name) => context.Request.RouteValues[name] as string;
-
+            catch (Exception e) when (e is ApiException or ResourceException)
+            {
+                // An answer that was begun cannot be taken back: cut, so that nobody takes half a list for a whole one.
+                context.Abort();
+            }
         }
     }
 }

@@ -23,6 +23,9 @@ public enum ResourceStoreOpenError
     /// <summary>It can be read but not written.</summary>
     ReadOnly,
 
+    /// <summary>The key file that seals Secrets is missing, wrong, or readable by others.</summary>
+    Key,
+
     /// <summary>The path does not exist, is no file, or the disk fails or is full.</summary>
     Unavailable,
 }

@@ -1,91 +1,96 @@
 using System.Collections.Concurrent;
 using Microsoft.Data.Sqlite;
 using Rynxs.Resources.Client;
+using Rynxs.ResourceServer.Secrets;
 
 namespace Rynxs.ResourceServer.Storage;
 
 /// <summary>The SQLite file: how it is opened, locked, shaped and read. One connection writes, a few read.</summary>
 internal sealed class StoreDatabase : IAsyncDisposable
 {
-    private const int SchemaVersion = 1;
-    private const int ApplicationId = 0x52594E58; // "RYNX"
+    public const int ApplicationId = 0x52594E58; // "RYNX"
     private const int MaxReaders = 4;
-
-    private const string Schema = """
-        CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), sequence INTEGER NOT NULL, compacted INTEGER NOT NULL);
-        INSERT INTO state VALUES (1, 0, 0);
-        CREATE TABLE objects (
-            kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, uid TEXT NOT NULL, generation INTEGER NOT NULL,
-            resource_version INTEGER NOT NULL, deletion TEXT, json BLOB NOT NULL, PRIMARY KEY (kind, namespace, name));
-        CREATE TABLE changes (
-            version INTEGER PRIMARY KEY, kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, type INTEGER NOT NULL,
-            json BLOB NOT NULL, previous BLOB);
-        CREATE INDEX changes_by_kind ON changes (kind, version);
-        """;
 
     private readonly string _path;
     private readonly FileStream _lock;
-    private readonly ConcurrentBag<SqliteConnection> _idle = [];
+    private readonly ConcurrentBag<StoreConnection> _idle = [];
     private readonly SemaphoreSlim _readers = new(MaxReaders);
-    private bool _closed;
+    private readonly CancellationTokenSource _closing = new();
+    private Task _check = Task.CompletedTask;
+    private volatile bool _closed;
+    private volatile bool _damaged;
 
-    private StoreDatabase(string path, FileStream lockFile, SqliteConnection writer)
+    private StoreDatabase(string path, FileStream lockFile, StoreConnection writer, SecretKey key)
     {
         _path = path;
         _lock = lockFile;
         Writer = writer;
+        Key = key;
     }
 
-    /// <summary>The one connection that writes; its user holds the store's write gate.</summary>
-    public SqliteConnection Writer { get; }
+    /// <summary>The one connection that writes; only the commit queue uses it.</summary>
+    public StoreConnection Writer { get; }
 
-    public static StoreDatabase Open(string path)
+    /// <summary>Seals Secrets.</summary>
+    public SecretKey Key { get; }
+
+    /// <summary>A check that went on after the store was opened found damage: nothing is written any more.</summary>
+    public bool Damaged => _damaged;
+
+    public static StoreDatabase Open(ResourceStoreOptions options)
     {
-        path = Path.GetFullPath(path);
+        string path = Path.GetFullPath(options.Path);
         FileStream lockFile = Lock(path);
-        SqliteConnection? writer = null;
+        StoreConnection? writer = null;
+        SecretKey? key = null;
         try
         {
             OpenPrivate(path, FileShare.ReadWrite).Dispose();
+            long size = new FileInfo(path).Length;
             writer = Connect(path, SqliteOpenMode.ReadWrite);
-            Migrate(path, writer);
-            return new StoreDatabase(path, lockFile, writer);
+            bool later = size > options.CheckBeforeOpenBytes;
+            StoreSchema.Prepare(path, writer.Connection, check: !later);
+            key = SecretKey.Load(options.KeyFile ?? path + ".key", StoreSchema.KeyId(writer.Connection));
+            StoreSchema.SetKeyId(writer.Connection, key.Id);
+            StoreDatabase database = new(path, lockFile, writer, key);
+            if (later)
+                database._check = Task.Run(database.CheckLater, CancellationToken.None);
+            return database;
         }
-        catch (SqliteException e)
+        catch (Exception e)
         {
+            key?.Dispose();
             writer?.Dispose();
             lockFile.Dispose();
-            throw OpenFailure(path, e);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            writer?.Dispose();
-            lockFile.Dispose();
-            throw FileFailure(path, e);
-        }
-        catch (ResourceStoreOpenException)
-        {
-            writer?.Dispose();
-            lockFile.Dispose();
-            throw;
+            throw e switch
+            {
+                SqliteException sqlite => OpenFailure(path, sqlite),
+                IOException or UnauthorizedAccessException => FileFailure(path, e),
+                // The document of an old schema that cannot be read: damage that SQLite does not see.
+                System.Text.Json.JsonException => new ResourceStoreOpenException(ResourceStoreOpenError.Corrupt, $"{path} is damaged. Restore it from a backup.", e),
+                ResourceStoreOpenException => e,
+                _ => new ResourceStoreOpenException(ResourceStoreOpenError.Unavailable, $"{path} cannot be opened: {e.Message}", e),
+            };
         }
     }
 
-    /// <summary>Runs a read in one snapshot.</summary>
+    /// <summary>Runs a read in one snapshot. One statement alone needs no <paramref name="transaction"/> around it.</summary>
     /// <exception cref="ResourceException"><c>StoreUnavailable</c>.</exception>
-    public async Task<T> ReadAsync<T>(Func<SqliteConnection, T> read, CancellationToken cancellationToken)
+    public async Task<T> ReadAsync<T>(Func<StoreConnection, T> read, bool transaction, CancellationToken cancellationToken)
     {
         await _readers.WaitAsync(cancellationToken);
-        SqliteConnection? connection = null;
+        StoreConnection? connection = null;
         try
         {
             if (_closed)
                 throw Closed();
             if (!_idle.TryTake(out connection))
                 connection = Connect(_path, SqliteOpenMode.ReadOnly);
-            Execute(connection, "BEGIN");
+            if (transaction)
+                connection.Run("BEGIN");
             T result = read(connection);
-            Execute(connection, "COMMIT");
+            if (transaction)
+                connection.Run("COMMIT");
             _idle.Add(connection);
             connection = null;
             return result;
@@ -93,6 +98,10 @@ internal sealed class StoreDatabase : IAsyncDisposable
         catch (SqliteException e)
         {
             throw Unavailable(e);
+        }
+        catch (System.Security.Cryptography.CryptographicException)
+        {
+            throw new ResourceException(ResourceErrorReason.StoreUnavailable, "a sealed object is damaged; stop the server and restore it from a backup");
         }
         finally
         {
@@ -113,33 +122,38 @@ internal sealed class StoreDatabase : IAsyncDisposable
         _ => $"the store failed: SQLite error {e.SqliteErrorCode}",
     });
 
-    public static void Execute(SqliteConnection connection, string sql)
-    {
-        using SqliteCommand command = connection.CreateCommand();
-        command.CommandText = sql;
-        command.ExecuteNonQuery();
-    }
-
-    public static long Number(SqliteConnection connection, string sql)
-    {
-        using SqliteCommand command = connection.CreateCommand();
-        command.CommandText = sql;
-        return (long)(command.ExecuteScalar() ?? 0L);
-    }
-
     public static ResourceException Closed() => new(ResourceErrorReason.StoreUnavailable, "the store is closed");
 
-    /// <summary>Waits for the reads that run; later ones are refused. The caller holds the write gate.</summary>
+    /// <summary>Waits for the reads that run; later ones are refused. The caller has stopped the writer.</summary>
     public async ValueTask DisposeAsync()
     {
+        await _closing.CancelAsync();
+        await _check;
         for (int i = 0; i < MaxReaders; i++)
             await _readers.WaitAsync(CancellationToken.None);
         _closed = true;
-        foreach (SqliteConnection connection in _idle)
-            await connection.DisposeAsync();
-        await Writer.DisposeAsync();
+        foreach (StoreConnection connection in _idle)
+            connection.Dispose();
+        Writer.Dispose();
+        Key.Dispose();
         await _lock.DisposeAsync();
         _readers.Release(MaxReaders);
+        _closing.Dispose();
+    }
+
+    /// <summary>The whole of a large file, beside the requests. Damage that a page's own reader does not hit shows here.</summary>
+    private void CheckLater()
+    {
+        try
+        {
+            using StoreConnection connection = Connect(_path, SqliteOpenMode.ReadOnly);
+            using CancellationTokenRegistration interrupt = _closing.Token.Register(() => SQLitePCL.raw.sqlite3_interrupt(connection.Connection.Handle));
+            _damaged = !StoreSchema.IsSound(connection.Connection);
+        }
+        catch (SqliteException e)
+        {
+            _damaged = e.SqliteErrorCode is 11 or 26 && !_closing.IsCancellationRequested;
+        }
     }
 
     /// <summary>
@@ -167,7 +181,7 @@ internal sealed class StoreDatabase : IAsyncDisposable
         return new FileStream(path, options);
     }
 
-    private static SqliteConnection Connect(string path, SqliteOpenMode mode)
+    private static StoreConnection Connect(string path, SqliteOpenMode mode)
     {
         SqliteConnection connection = new(new SqliteConnectionStringBuilder
         {
@@ -176,35 +190,18 @@ internal sealed class StoreDatabase : IAsyncDisposable
             Pooling = false,
             DefaultTimeout = 5,
         }.ToString());
-        connection.Open();
-        Execute(connection, "PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF;");
-        return connection;
-    }
-
-    private static void Migrate(string path, SqliteConnection writer)
-    {
-        long version = Number(writer, "PRAGMA user_version");
-        long application = Number(writer, "PRAGMA application_id");
-        long tables = Number(writer, "SELECT count(*) FROM sqlite_master");
-        if (tables > 0 && application != ApplicationId)
-            throw new ResourceStoreOpenException(ResourceStoreOpenError.Corrupt, $"{path} is a database of another program.");
-        if (version > SchemaVersion)
+        StoreConnection opened = new(connection);
+        try
         {
-            throw new ResourceStoreOpenException(ResourceStoreOpenError.NewerSchema,
-                $"{path} has schema {version}; this version of Rynxs knows {SchemaVersion}. Run the newer version, or restore a backup.");
+            connection.Open();
+            opened.Run("PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -8192;");
+            return opened;
         }
-
-        Execute(writer, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;");
-        if (tables == 0)
-            Execute(writer, $"BEGIN IMMEDIATE; {Schema} PRAGMA application_id = {ApplicationId}; PRAGMA user_version = {SchemaVersion}; COMMIT;");
-
-        using SqliteCommand check = writer.CreateCommand();
-        check.CommandText = "PRAGMA quick_check(1)";
-        if (check.ExecuteScalar() is not "ok")
-            throw new ResourceStoreOpenException(ResourceStoreOpenError.Corrupt, $"{path} is damaged. Restore it from a backup.");
-
-        // A write that changes nothing shows now, and not at the first request, that the file can be written.
-        Execute(writer, "BEGIN IMMEDIATE; UPDATE state SET sequence = sequence; COMMIT;");
+        catch
+        {
+            opened.Dispose();
+            throw;
+        }
     }
 
     private static ResourceStoreOpenException OpenFailure(string path, SqliteException e) => e.SqliteErrorCode switch

@@ -2,115 +2,126 @@ using Rynxs.Resources.Meta;
 
 namespace Rynxs.Resources.Identity;
 
-/// <summary>What a request wants to do to objects of a kind.</summary>
-public enum ResourceVerb
-{
-    /// <summary>Read one.</summary>
-    Get,
-
-    /// <summary>Read many.</summary>
-    List,
-
-    /// <summary>Follow changes.</summary>
-    Watch,
-
-    /// <summary>Make one.</summary>
-    Create,
-
-    /// <summary>Replace spec and metadata.</summary>
-    Update,
-
-    /// <summary>Patch spec and metadata.</summary>
-    Patch,
-
-    /// <summary>Write the status.</summary>
-    UpdateStatus,
-
-    /// <summary>Remove.</summary>
-    Delete,
-}
-
-/// <summary>The answer.</summary>
-public enum Access
-{
-    /// <summary>Go on.</summary>
-    Allowed,
-
-    /// <summary>403: the principal may know that the object is there, and not do this to it.</summary>
-    Forbidden,
-
-    /// <summary>404: for this principal it does not exist.</summary>
-    Invisible,
-}
-
 /// <summary>
-/// Who may do what to which kind, in one table. Cluster-scoped kinds need a principal that is bound to no namespace. What is not in the table is
-/// refused.
+/// Who may do what to which kind, by one table (docs/operations/identity.md shows it). Two rules come before it: a principal that is bound to namespaces
+/// sees nothing outside of them, cluster-scoped objects included; and what it may not see answers 404, so that a refusal tells nothing about what exists.
 /// </summary>
 public static class AccessRules
 {
-    private static readonly Dictionary<Role, HashSet<string>> Readable = new()
-    {
-        [Role.Admin] = ["Agent", "Approval", "Task", "Universe"],
-        [Role.Operator] = ["Agent", "Task", "Universe"],
-        [Role.Developer] = ["Agent", "Task"],
-        [Role.Approver] = ["Agent", "Approval", "Task", "Universe"],
-        [Role.Auditor] = ["Agent", "Approval", "Task", "Universe"],
-        [Role.Agent] = [],
-    };
+    private const string UniverseGroup = "universe.ai";
 
-    private static readonly Dictionary<Role, HashSet<string>> Writable = new()
-    {
-        [Role.Admin] = ["Agent", "Approval", "Task", "Universe"],
-        [Role.Operator] = ["Agent", "Task", "Universe"],
-        [Role.Developer] = ["Task"],
-        [Role.Approver] = [],
-        [Role.Auditor] = [],
-        [Role.Agent] = [],
-    };
+    private static readonly ResourceVerb[] ListedVerbs =
+    [
+        ResourceVerb.Get, ResourceVerb.List, ResourceVerb.Watch, ResourceVerb.Create,
+        ResourceVerb.Update, ResourceVerb.Patch, ResourceVerb.Delete, ResourceVerb.DeleteCollection,
+    ];
 
-    /// <summary>
-    /// Status belongs to controllers, which act as <see cref="Principal.System"/>. An approver writes that of Approvals alone; the store holds the decision's
-    /// own rules against it.
-    /// </summary>
-    private static readonly Dictionary<Role, HashSet<string>> StatusWritable = new()
+    /// <summary>Decides about one kind in one namespace.</summary>
+    /// <param name="principal">Who asks.</param>
+    /// <param name="verb">What for.</param>
+    /// <param name="group">API group; empty for the core group.</param>
+    /// <param name="plural">Such as <c>agents</c>.</param>
+    /// <param name="subresource">Such as <c>status</c>, <c>scale</c> or <c>token</c>; null for the object itself. One that is not known here is an administrator's.</param>
+    /// <param name="namespaced">Whether the kind's objects live in namespaces.</param>
+    /// <param name="resourceNamespace">
+    /// The namespace; empty for cluster-scoped kinds. For the kind Namespace itself it is the object's own name, as in Kubernetes, and empty for its collection.
+    /// Lists and watches over all namespaces are <see cref="DecideEverywhere(Principal, string, string, bool)"/>'s.
+    /// </param>
+    public static Access Decide(
+        Principal principal, ResourceVerb verb, string group, string plural, string? subresource, bool namespaced, string resourceNamespace)
     {
-        [Role.Admin] = ["Agent", "Approval", "Task", "Universe"],
-        [Role.Operator] = [],
-        [Role.Developer] = [],
-        [Role.Approver] = ["Approval"],
-        [Role.Auditor] = [],
-        [Role.Agent] = [],
-    };
+        if (IsOwnQuestion(group, plural))
+            return verb == ResourceVerb.Create && subresource is null && Has(AccessTable.Of(group, plural).Write, principal) ? Access.Allowed : Access.Forbidden;
 
-    /// <summary>Decides for one namespace; empty for cluster-scoped kinds.</summary>
-    public static Access Decide(Principal principal, ResourceVerb verb, ResourceType type, string resourceNamespace)
-    {
-        bool visible = type.Namespaced ? principal.CanSee(resourceNamespace) : principal.Namespaces is null;
+        bool isNamespace = group.Length == 0 && plural == "namespaces";
+        if (isNamespace && resourceNamespace.Length == 0 && verb is ResourceVerb.List or ResourceVerb.Watch)
+            return DecideEverywhere(principal, group, plural, namespaced);
+
+        bool visible = namespaced || isNamespace ? principal.CanSee(resourceNamespace) : principal.Namespaces is null;
         if (!visible)
             return Access.Invisible;
 
-        bool reads = Any(principal, Readable, type);
-        return verb switch
+        Grant grant = AccessTable.Of(group, plural);
+        if (verb == ResourceVerb.UpdateStatus)
+            (verb, subresource) = (ResourceVerb.Update, "status");
+
+        bool reads = Has(grant.Read, principal);
+        Roles writers = subresource switch
         {
-            ResourceVerb.Get => reads ? Access.Allowed : Access.Invisible,
-            ResourceVerb.List or ResourceVerb.Watch => reads ? Access.Allowed : Access.Forbidden,
-            ResourceVerb.Create => Any(principal, Writable, type) ? Access.Allowed : Access.Forbidden,
-            ResourceVerb.Update or ResourceVerb.Patch or ResourceVerb.Delete => Write(Writable),
-            ResourceVerb.UpdateStatus => Write(StatusWritable),
-            _ => Access.Forbidden,
+            null or "scale" => grant.Write,
+            "status" => grant.Status,
+            _ => grant.Write & Roles.Admin,
         };
 
-        Access Write(Dictionary<Role, HashSet<string>> table) =>
-            !reads ? Access.Invisible : Any(principal, table, type) ? Access.Allowed : Access.Forbidden;
+        // An administrator of one namespace neither makes nor removes namespaces, its own included.
+        if (isNamespace && principal.Namespaces is not null)
+            writers = Roles.None;
+
+        return verb switch
+        {
+            ResourceVerb.Get => !reads ? Access.Invisible : subresource is null or "status" or "scale" || Has(writers, principal) ? Access.Allowed : Access.Forbidden,
+            ResourceVerb.List or ResourceVerb.Watch => reads && subresource is null ? Access.Allowed : Access.Forbidden,
+            ResourceVerb.Create when subresource is null => Has(writers, principal) ? Access.Allowed : Access.Forbidden,
+            ResourceVerb.DeleteCollection => reads && Has(writers, principal) ? Access.Allowed : Access.Forbidden,
+            ResourceVerb.Create or ResourceVerb.Update or ResourceVerb.Patch or ResourceVerb.Delete =>
+                !reads ? Access.Invisible : Has(writers, principal) ? Access.Allowed : Access.Forbidden,
+            _ => Access.Forbidden,
+        };
     }
+
+    /// <summary>
+    /// Decides about a list or watch over all namespaces, whose result is then cut to the namespaces that <see cref="Principal.CanSee"/> tells. For the kind
+    /// Namespace it is the list itself, cut by the objects' names.
+    /// </summary>
+    public static Access DecideEverywhere(Principal principal, string group, string plural, bool namespaced)
+    {
+        bool cut = namespaced || (group.Length == 0 && plural == "namespaces");
+        return (cut || principal.Namespaces is null) && Has(AccessTable.Of(group, plural).Read, principal) ? Access.Allowed : Access.Forbidden;
+    }
+
+    /// <summary>What a principal may do in a namespace, kind by kind, for people to read (<c>kubectl auth can-i --list</c>); <see cref="Decide(Principal, ResourceVerb, string, string, string?, bool, string)"/> decides.</summary>
+    public static IEnumerable<AccessRule> Rules(Principal principal, string resourceNamespace)
+    {
+        foreach ((string group, string plural) in AccessTable.NamedKinds.Concat(AccessTable.NamedGroups.Select(group => (group, AccessRule.All))))
+        {
+            Grant grant = AccessTable.Of(group, plural);
+            string where = grant.InNamespaces ? resourceNamespace : group.Length == 0 && plural == "namespaces" ? resourceNamespace : "";
+            ResourceVerb[] verbs = [.. ListedVerbs.Where(verb => Decide(principal, verb, group, plural, null, grant.InNamespaces, where) == Access.Allowed)];
+            if (verbs.Length > 0)
+                yield return new AccessRule(group, plural, verbs);
+            if (Decide(principal, ResourceVerb.Update, group, plural, "status", grant.InNamespaces, where) == Access.Allowed)
+                yield return new AccessRule(group, plural + "/status", [ResourceVerb.Update, ResourceVerb.Patch]);
+        }
+    }
+
+    /// <summary>Whether a kind lives in namespaces, as far as the table tells; kinds that it does not name are taken for namespaced.</summary>
+    public static bool LivesInNamespaces(string group, string plural) => AccessTable.Of(group, plural).InNamespaces;
+
+    /// <summary>Decides for one namespace; empty for cluster-scoped kinds.</summary>
+    public static Access Decide(Principal principal, ResourceVerb verb, ResourceType type, string resourceNamespace) =>
+        Decide(principal, verb, UniverseGroup, type.Plural, subresource: null, type.Namespaced, resourceNamespace);
 
     /// <summary>Decides for a list or watch over all namespaces, whose result is then cut to what the principal may see.</summary>
     public static Access DecideEverywhere(Principal principal, ResourceType type) =>
-        !type.Namespaced && principal.Namespaces is not null ? Access.Forbidden
-        : Any(principal, Readable, type) ? Access.Allowed
-        : Access.Forbidden;
+        DecideEverywhere(principal, UniverseGroup, type.Plural, type.Namespaced);
 
-    private static bool Any(Principal principal, Dictionary<Role, HashSet<string>> table, ResourceType type) =>
-        principal.Roles.Any(role => table.TryGetValue(role, out HashSet<string>? kinds) && kinds.Contains(type.Kind));
+    /// <summary>Reviews are questions and not objects: nothing of them is stored, so namespaces do not bind who may ask about itself.</summary>
+    private static bool IsOwnQuestion(string group, string plural) => group switch
+    {
+        "authentication.k8s.io" => plural == "selfsubjectreviews",
+        "authorization.k8s.io" => plural is "selfsubjectaccessreviews" or "selfsubjectrulesreviews",
+        _ => false,
+    };
+
+    private static bool Has(Roles roles, Principal principal) => (roles & AccessTable.Bits(principal.Roles)) != Roles.None;
+}
+
+/// <summary>Some verbs on a kind.</summary>
+/// <param name="Group">API group; empty for core.</param>
+/// <param name="Plural">The kind, with <c>/status</c> for its status, or <see cref="All"/> for every kind of the group.</param>
+/// <param name="Verbs">What is allowed.</param>
+public sealed record AccessRule(string Group, string Plural, IReadOnlyList<ResourceVerb> Verbs)
+{
+    /// <summary>Every kind of a group.</summary>
+    public const string All = "*";
 }

@@ -6,6 +6,12 @@ namespace Rynxs.Resources.Identity;
 /// <param name="Namespaces">Where it may do it; null means everywhere.</param>
 public sealed record Principal(string Name, IReadOnlySet<Role> Roles, IReadOnlySet<string>? Namespaces)
 {
+    /// <summary>Groups as Kubernetes tells them (<c>kubectl auth whoami</c>): for people to read; roles alone decide.</summary>
+    public IReadOnlyList<string> Groups { get; init; } = [];
+
+    /// <summary>What the credential says of the user's identity beside the name; null when it says nothing.</summary>
+    public string? Uid { get; init; }
+
     /// <summary>The server itself, for its own controllers.</summary>
     public static Principal System { get; } = new("system:server", new HashSet<Role> { Role.Admin }, null);
 

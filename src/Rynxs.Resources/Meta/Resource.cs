@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Rynxs.Resources.Crds;
 
 namespace Rynxs.Resources.Meta;
 
@@ -71,12 +72,25 @@ public readonly record struct NamespacedName(string Namespace, string Name)
 /// <summary>Kubernetes condition.</summary>
 public sealed record Condition
 {
+    /// <summary>What the condition is about.</summary>
+    [Schema(MinLength = 1, MaxLength = 316)]
     public required string Type { get; init; }
 
     /// <summary><c>True</c>, <c>False</c> or <c>Unknown</c>.</summary>
+    [Schema(Enum = ["True", "False", "Unknown"])]
     public required string Status { get; init; }
+
+    /// <summary>Why.</summary>
+    [Schema(MinLength = 1, MaxLength = 1024)]
     public required string Reason { get; init; }
+
+    /// <summary>For people.</summary>
+    [Schema(MaxLength = 32768)]
     public string Message { get; init; } = "";
+
+    /// <summary>When the status changed last.</summary>
     public DateTimeOffset? LastTransitionTime { get; init; }
+
+    /// <summary>Generation that was looked at.</summary>
     public long? ObservedGeneration { get; init; }
 }

@@ -92,6 +92,8 @@ public sealed class LabelSelector
     private static string Value(ref Lexer lexer)
     {
         string value = lexer.Word();
+        if (value.Length == 0 && lexer.Next is { } symbol and not (',' or ')'))
+            throw Fail($"found '{symbol}', expected: identifier");
         return Rules.IsLabelValue(value) ? value : throw Fail($"{BadValue.Quote(value)} is not a label's value");
     }
 
@@ -108,7 +110,7 @@ public sealed class LabelSelector
     }
 
     private static ResourceException Fail(string why) =>
-        new(ResourceErrorReason.BadRequest, $"unable to parse the label selector: {why}");
+        new(ResourceErrorReason.BadRequest, $"unable to parse requirement: {why}");
 
     private enum Operator
     {
@@ -150,6 +152,9 @@ public sealed class LabelSelector
         public readonly bool AtEnd => _rest.Trim(' ').IsEmpty;
 
         public readonly string Rest => _rest.Length > 64 ? _rest[..64].ToString() : _rest.ToString();
+
+        /// <summary>The next character that is no space; null at the end.</summary>
+        public readonly char? Next => _rest.TrimStart(' ') is [char next, ..] ? next : null;
 
         public bool Take(char symbol)
         {

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Rynxs.Sandbox.Limits;
 
 namespace Rynxs.Sandbox.Cgroups;
 
@@ -10,6 +11,7 @@ namespace Rynxs.Sandbox.Cgroups;
 internal sealed class SandboxCgroup(string stateKey, string sandboxId)
 {
     private const string Mount = "/sys/fs/cgroup";
+    private static readonly string[] Controllers = ["memory", "cpu", "cpuacct", "pids"];
 
     public static bool IsV2 { get; } = File.Exists(Mount + "/cgroup.controllers");
 
@@ -34,6 +36,37 @@ internal sealed class SandboxCgroup(string stateKey, string sandboxId)
         : Number("cpuacct", "cpuacct.usage") is { } nanoseconds ? TimeSpan.FromTicks(nanoseconds / 100) : null;
 
     public long? MemoryPeak => Number("memory", IsV2 ? "memory.peak" : "memory.max_usage_in_bytes");
+
+    /// <summary>Makes it where we do that ourselves (v1): in a few hierarchies only, and ahead of time. On v2 the runtime makes it.</summary>
+    /// <exception cref="IOException">The kernel refuses.</exception>
+    public void Create(SandboxLimits limits, int hostPids, long memoryBytes)
+    {
+        foreach (string controller in Controllers)
+        {
+            Directory.CreateDirectory(Directory_(controller));
+        }
+
+        SetLimits(limits, hostPids, memoryBytes);
+    }
+
+    /// <summary>Writes the limits; the caller reads them back.</summary>
+    /// <exception cref="IOException">The kernel refuses.</exception>
+    public void SetLimits(SandboxLimits limits, int hostPids, long memoryBytes)
+    {
+        long quota = (long)(limits.Cpus * 100_000);
+        if (IsV2)
+        {
+            Write("memory", "memory.max", memoryBytes);
+            Write("pids", "pids.max", hostPids);
+            File.WriteAllText($"{Directory_("cpu")}/cpu.max", string.Create(CultureInfo.InvariantCulture, $"{quota} 100000"));
+            return;
+        }
+
+        Write("memory", "memory.limit_in_bytes", memoryBytes);
+        Write("pids", "pids.max", hostPids);
+        Write("cpu", "cpu.cfs_period_us", 100_000);
+        Write("cpu", "cpu.cfs_quota_us", quota);
+    }
 
     /// <summary>Cgroups of a state that are there, by sandbox id.</summary>
     public static IReadOnlyList<string> SandboxesOf(string stateKey) =>
@@ -79,6 +112,9 @@ internal sealed class SandboxCgroup(string stateKey, string sandboxId)
 
     /// <summary>Removes it from every hierarchy; false when the kernel still holds one.</summary>
     public bool Remove() => Hierarchies().Select(hierarchy => TryRemove(hierarchy + Path)).ToArray().All(gone => gone);
+
+    private void Write(string controller, string file, long value) =>
+        File.WriteAllText($"{Directory_(controller)}/{file}", value.ToString(CultureInfo.InvariantCulture));
 
     private static IEnumerable<string> Hierarchies() =>
         IsV2 ? [Mount] : Directory.Exists(Mount) ? Directory.EnumerateDirectories(Mount) : [];

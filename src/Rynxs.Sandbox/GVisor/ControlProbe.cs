@@ -44,6 +44,14 @@ internal sealed class ControlProbe
             _known[kind] = common;
         }
 
+        return WithOwn(sandbox, common, deadlineResult);
+    }
+
+    /// <summary>What was seen in another sandbox of the same kind, with what is read back in this one.</summary>
+    /// <exception cref="SandboxRefusedException">The kernel does not hold a limit.</exception>
+    public static IReadOnlyList<SandboxControl> WithOwn(GVisorSandbox sandbox, IReadOnlyList<SandboxControl> common, string deadlineResult)
+    {
+        SandboxLimits limits = sandbox.Spec.Limits;
         long memory = limits.MemoryBytes + OciBundle.RuntimeMemoryBytes;
         int pids = OciBundle.HostPids(limits, sandbox.Platform);
         return
@@ -53,14 +61,16 @@ internal sealed class ControlProbe
                 sandbox.Cgroup.MemoryLimit is { } held && held <= memory && held > memory - (1 << 20)),
             Checked("pids_limit", Number(limits.Pids), "RLIMIT_NPROC inside, cgroup outside", "cgroup limit read back from the kernel", Text(sandbox.Cgroup.PidsLimit), sandbox.Cgroup.PidsLimit == pids),
             Checked("cpu_limit", limits.Cpus.ToString(CultureInfo.InvariantCulture), "cgroup", "quota and period read back from the kernel", sandbox.Cgroup.CpuLimit ?? "unreadable", sandbox.Cgroup.CpuLimit is not null),
-            new("trace_session", "every program watched", "gVisor trace session, receiver in this process; detects and kills, does not prevent", "the sandbox's start event was received", "received"),
+            new("trace_session", "every program watched", "gVisor trace session, receiver in this process; detects and kills, does not prevent", sandbox.Start == SandboxStart.Plain ? "the sandbox's start event was received" : "an attempt that only this sandbox makes was received", "received"),
             new("deadline", "per program", "this process kills the sandbox", "a program that sleeps was killed at its deadline", deadlineResult),
             new("workspace_quota", Number(sandbox.Spec.WorkspaceBytes), sandbox.Spec.WorkspaceDirectory is null ? "tmpfs size" : "this process measures and kills; does not prevent", "not probed", "stated"),
             new("kernel", "none shared with programs", "gVisor's sentry; the sentry itself runs on the host's kernel behind seccomp", "not probed", "stated"),
         ];
     }
 
-    private static async Task<IReadOnlyList<SandboxControl>> TryInsideAsync(GVisorSandbox sandbox, CancellationToken cancellationToken)
+    /// <summary>Tries the controls from inside.</summary>
+    /// <exception cref="SandboxRefusedException">One of them cannot be shown to work.</exception>
+    public static async Task<IReadOnlyList<SandboxControl>> TryInsideAsync(GVisorSandbox sandbox, CancellationToken cancellationToken)
     {
         ExecutionResult result = await sandbox.ExecuteAsync(new ExecutionRequest
         {

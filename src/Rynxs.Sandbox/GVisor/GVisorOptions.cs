@@ -23,6 +23,15 @@ public sealed record GVisorOptions
     /// <summary>Platform for sandboxes that name none: <c>systrap</c> (default) or <c>ptrace</c>.</summary>
     public string DefaultPlatform { get; init; } = "systrap";
 
+    /// <summary>Kinds of sandboxes that are kept ready; none by default. The first that fits a request serves it.</summary>
+    public IReadOnlyList<Pool.SandboxTemplate> Templates { get; init; } = [];
+
+    /// <summary>
+    /// Command of a long-lived child that starts every runsc and outlives us long enough to remove what we leave (<see cref="Spawning.SandboxSpawner"/>); null starts
+    /// them from threads of this process.
+    /// </summary>
+    public IReadOnlyList<string>? SpawnerCommand { get; init; }
+
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 
     /// <summary>Key of a state directory: the first 12 digits of the SHA-256 of its real path (symbolic links resolved).</summary>

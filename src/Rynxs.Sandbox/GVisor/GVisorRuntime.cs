@@ -5,14 +5,14 @@ using System.Security.Cryptography;
 using Microsoft.Extensions.Logging;
 using Rynxs.Sandbox.Images;
 using Rynxs.Sandbox.Native;
+using Rynxs.Sandbox.Pool;
 
 namespace Rynxs.Sandbox.GVisor;
 
 /// <summary>Sandboxes of gVisor on this host, through the <c>runsc</c> command.</summary>
 /// <remarks>One runtime per state at a time: it holds a lock on its run directory, so a sweep can never end a living process's sandboxes.</remarks>
-public sealed class GVisorRuntime : ISandboxRuntime
+public sealed partial class GVisorRuntime : ISandboxRuntime
 {
-    private const int LockExclusive = 2, LockNoWait = 4;
     private readonly GVisorOptions _options;
     private readonly ImageStore _images;
     private readonly ILogger<GVisorRuntime> _logger;
@@ -49,7 +49,7 @@ public sealed class GVisorRuntime : ISandboxRuntime
         _images = images;
         _logger = logger;
         _runsc = new RunscCommand(options);
-        _metrics = new SandboxMetrics(meterFactory, () => _alive.Count);
+        _metrics = new SandboxMetrics(meterFactory, () => _alive.Values.Count(sandbox => !sandbox.IsReserve));
     }
 
     /// <inheritdoc/>
@@ -84,10 +84,12 @@ public sealed class GVisorRuntime : ISandboxRuntime
             throw new SandboxRefusedException("image", untrusted.Message, untrusted);
         }
 
-        GVisorSandbox sandbox = await StartAsync(spec, cancellationToken);
+        (GVisorSandbox sandbox, TemplateCheckpoint? checkpoint) = await AcquireAsync(spec, cancellationToken);
         try
         {
-            sandbox.Controls = await _controls.ProbeAsync(sandbox, version, deadline, cancellationToken);
+            sandbox.Controls = checkpoint is null
+                ? await _controls.ProbeAsync(sandbox, version, deadline, cancellationToken)
+                : ControlProbe.WithOwn(sandbox, checkpoint.Controls, deadline);
             sandbox.ColdStart = _options.TimeProvider.GetElapsedTime(begin);
             sandbox.Metrics = _metrics; // from here on, so that our own probes are not counted
             _metrics.Started(Name, sandbox.ColdStart);
@@ -101,7 +103,7 @@ public sealed class GVisorRuntime : ISandboxRuntime
     }
 
     /// <inheritdoc/>
-    public IReadOnlyList<ISandbox> List() => [.. _alive.Values];
+    public IReadOnlyList<ISandbox> List() => [.. _alive.Values.Where(sandbox => !sandbox.IsReserve)];
 
     /// <inheritdoc/>
     public async Task<SweepReport> SweepAsync(CancellationToken cancellationToken)
@@ -126,7 +128,25 @@ public sealed class GVisorRuntime : ISandboxRuntime
             _disposed = true;
         }
 
+        await _stopping.CancelAsync();
+        await _preparing;
+        foreach (PreparedTemplate prepared in _templates)
+        {
+            await prepared.Pool.DisposeAsync();
+        }
+
         await Task.WhenAll(_alive.Values.Select(sandbox => sandbox.DisposeAsync().AsTask()));
+        foreach (PreparedTemplate prepared in _templates)
+        {
+            Directory.Delete(prepared.Checkpoint.Directory, recursive: true);
+        }
+
+        if (_runsc.Spawner is { } spawner)
+        {
+            await spawner.DisposeAsync();
+        }
+
+        await _watching;
         lock (_gate)
         {
             if (_lock >= 0)
@@ -140,9 +160,19 @@ public sealed class GVisorRuntime : ISandboxRuntime
         }
     }
 
-    private HashSet<string> AliveIds() => [.. _alive.Keys];
+    /// <summary>Ids of living sandboxes and names of checkpoints in use.</summary>
+    private HashSet<string> AliveIds() => [.. _alive.Keys, .. _checkpoints.Keys];
 
-    private async Task<GVisorSandbox> StartAsync(SandboxSpec spec, CancellationToken cancellationToken)
+    private Task<GVisorSandbox> StartAsync(SandboxSpec spec, CancellationToken cancellationToken) => StartAsync(spec, GVisorSandbox.StartPlainAsync, cancellationToken);
+
+    private Task<GVisorSandbox> StartReserveAsync(SandboxSpec spec, Func<GVisorSandbox, CancellationToken, Task> start, CancellationToken cancellationToken) =>
+        StartAsync(spec, (sandbox, token) =>
+        {
+            sandbox.IsReserve = true;
+            return start(sandbox, token);
+        }, cancellationToken);
+
+    private async Task<GVisorSandbox> StartAsync(SandboxSpec spec, Func<GVisorSandbox, CancellationToken, Task> start, CancellationToken cancellationToken)
     {
         TakeRunDirectory();
         var id = new SandboxId("sb-" + Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8)));
@@ -156,7 +186,8 @@ public sealed class GVisorRuntime : ISandboxRuntime
 
         try
         {
-            await sandbox.StartAsync(cancellationToken);
+            await sandbox.StartAsync(start, cancellationToken);
+            sandbox.IsDirect |= _controlSocketTried;
             return sandbox;
         }
         catch
@@ -224,37 +255,12 @@ public sealed class GVisorRuntime : ISandboxRuntime
                 return;
             }
 
-            Directory.CreateDirectory(_runsc.Root, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-            int file = OpenLock();
-            if (file < 0 || Libc.flock(file, LockExclusive | LockNoWait) != 0 || !File.Exists(LockPath))
-            {
-                if (file >= 0)
-                {
-                    _ = Libc.close(file);
-                }
-
-                throw new SandboxRefusedException("runtime", $"The run directory {_options.RunDirectory} is used by another process of the same state.");
-            }
-
+            int file = RunDirectoryLock.Take(_options, _runsc.Root);
             Libc.BecomeChildSubreaper();
             _lock = file;
+            StartSpawner();
         }
     }
 
-    private bool IsHeldByAnother()
-    {
-        int file = Libc.open(LockPath, Libc.O_RDWR | Libc.O_CLOEXEC, 0); // looking creates nothing
-        if (file < 0)
-        {
-            return false;
-        }
-
-        bool held = Libc.flock(file, LockExclusive | LockNoWait) != 0;
-        _ = Libc.close(file);
-        return held;
-    }
-
-    private string LockPath => Path.Combine(_options.RunDirectory, Sweep.LockName);
-
-    private int OpenLock() => Libc.open(LockPath, Libc.O_RDWR | Libc.O_CREAT | Libc.O_CLOEXEC, 0x180 /* 0600 */);
+    private bool IsHeldByAnother() => RunDirectoryLock.IsHeldByAnother(_options);
 }

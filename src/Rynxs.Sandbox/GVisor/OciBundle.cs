@@ -36,10 +36,15 @@ internal static class OciBundle
     /// <summary>Host tasks for a number of guest processes: stubs are two or more per process and linger (measured 2.3 and 6.8).</summary>
     public static int HostPids(SandboxLimits limits, string platform) => (limits.Pids * (platform == "ptrace" ? 10 : 4)) + 100;
 
-    public static JsonObject Configuration(SandboxSpec spec, string platform, string rootDirectory, string cgroupPath) => new()
+    /// <param name="spec">What to bring up.</param>
+    /// <param name="platform">systrap or ptrace.</param>
+    /// <param name="rootDirectory">An empty directory: the image is mounted there.</param>
+    /// <param name="cgroupPath">Where the runtime makes a cgroup; used only when it does.</param>
+    /// <param name="withAgent">The first process is our agent with a waiting interpreter (templates); else the idle shell.</param>
+    public static JsonObject Configuration(SandboxSpec spec, string platform, string rootDirectory, string cgroupPath, bool withAgent = false) => new()
     {
         ["ociVersion"] = "1.0.2",
-        ["process"] = Process(["/bin/bash", "-c", IdleScript], BaseEnvironment, "/", spec.Limits, IdleUid),
+        ["process"] = withAgent ? AgentProcess(spec.Limits) : Process(["/bin/bash", "-c", IdleScript], BaseEnvironment, "/", spec.Limits, IdleUid),
         ["root"] = new JsonObject { ["path"] = rootDirectory, ["readonly"] = true },
         ["hostname"] = "sandbox",
         ["annotations"] = new JsonObject
@@ -68,6 +73,14 @@ internal static class OciBundle
             ["readonlyPaths"] = new JsonArray("/proc/sys", "/proc/bus", "/proc/fs", "/proc/irq"),
         },
     };
+
+    private static JsonObject AgentProcess(SandboxLimits limits)
+    {
+        JsonObject process = Process(Guest.GuestAgent.Command("first"), BaseEnvironment, "/", limits, uid: 0);
+        process["capabilities"] = new JsonObject(((string[])["bounding", "effective", "permitted"]).Select(set =>
+            KeyValuePair.Create(set, (JsonNode?)new JsonArray([.. Guest.GuestAgent.Capabilities.Select(name => (JsonNode)name)]))));
+        return process;
+    }
 
     public static JsonObject Process(
         IEnumerable<string> arguments, IEnumerable<KeyValuePair<string, string>> environment, string directory, SandboxLimits limits, int uid = AgentUid) => new()

@@ -1,4 +1,4 @@
-using System.Globalization;
+using Rynxs.Sandbox.Guest;
 using Rynxs.Sandbox.Processes;
 using Rynxs.Sandbox.Violations;
 
@@ -31,15 +31,14 @@ internal sealed class ProgramRun(GVisorOptions options, RunscCommand runsc, GVis
     /// <exception cref="SandboxStartException">The program never started.</exception>
     public async Task<ExecutionResult> RunAsync(ExecutionRequest request, CancellationToken cancellationToken)
     {
+        long entered = System.Diagnostics.Stopwatch.GetTimestamp();
         using WorkspaceQuota? quota = BeginQuota();
-        string pidFile = Path.Combine(sandbox.Directory, "exec.pid");
-        await WriteProcessAsync(request, pidFile, quota is { IsOverAtStart: true });
         var before = new Counters(sandbox.Cgroup.OomKills, sandbox.Cgroup.PidsRefused, sandbox.Cgroup.Cpu, monitor.Dropped);
         sandbox.Cgroup.ResetPeak();
         monitor.BeginProgram();
 
         long begin = options.TimeProvider.GetTimestamp();
-        ChildProcess child = Start(request);
+        GuestProgram program = await StartAsync(request, quota is { IsOverAtStart: true });
         using var finished = new CancellationTokenSource();
         Task watch = quota is null
             ? Task.CompletedTask
@@ -48,14 +47,14 @@ internal sealed class ProgramRun(GVisorOptions options, RunscCommand runsc, GVis
         using (ITimer deadline = options.TimeProvider.CreateTimer(_ => execution.Stop(TerminationReason.Timeout), null, request.Timeout, Timeout.InfiniteTimeSpan))
         await using (cancellationToken.UnsafeRegister(_ => execution.Stop(TerminationReason.Cancelled), null))
         {
-            code = await EndOfAsync(child);
+            code = await EndOfAsync(program);
         }
 
         TimeSpan duration = options.TimeProvider.GetElapsedTime(begin);
         await finished.CancelAsync();
         await watch;
-        bool started = int.TryParse(File.Exists(pidFile) ? await File.ReadAllTextAsync(pidFile, CancellationToken.None) : "", CultureInfo.InvariantCulture, out int group);
-        if (execution.StopReason is null && started)
+        bool started = program.Process is not null;
+        if (execution.StopReason is null && program.Process is { } group)
         {
             // Wait for the program's own exit in the trace: everything it did is before it.
             await Task.WhenAny(monitor.ExitSeen(group), execution.Stopped, Task.Delay(TraceDeadline, options.TimeProvider, CancellationToken.None));
@@ -67,13 +66,14 @@ internal sealed class ProgramRun(GVisorOptions options, RunscCommand runsc, GVis
         bool gone = execution.StopReason is not null || oom || refused || sandbox.IsGone;
         if (!started && !gone)
         {
-            throw new SandboxStartException($"'{ViolationDetector.Sanitise(request.Arguments[0])}' could not be started: {RunscCommand.Bounded(ViolationDetector.Sanitise(child.Error.Text))}");
+            throw new SandboxStartException($"'{NameOf(request)}' could not be started: {RunscCommand.Bounded(ViolationDetector.Sanitise(program.Error.Text))}");
         }
 
         if (!gone && monitor.AnyAlive)
         {
             // Processes that a program left behind would use up the limits of the next one, and their deeds would be put on its account.
             await RunInternalAsync(["/bin/bash", "-c", "kill -KILL -1"]);
+            sandbox.TakeSpare()?.Dispose(); // killed with them
         }
 
         TerminationReason reason = execution.StopReason
@@ -88,11 +88,12 @@ internal sealed class ProgramRun(GVisorOptions options, RunscCommand runsc, GVis
         {
             ExitCode = gone ? null : code,
             Reason = gone && reason == TerminationReason.Completed ? TerminationReason.NonzeroExit : reason,
-            StandardOutput = child.Output.Bytes,
-            StandardError = gone ? WithoutRunscsLastWord(child.Error.Bytes) : child.Error.Bytes,
-            StandardOutputTruncated = child.Output.Truncated,
-            StandardErrorTruncated = child.Error.Truncated,
+            StandardOutput = program.Output.Bytes,
+            StandardError = gone ? WithoutRunscsLastWord(program.Error.Bytes) : program.Error.Bytes,
+            StandardOutputTruncated = program.Output.Truncated,
+            StandardErrorTruncated = program.Error.Truncated,
             Duration = duration,
+            FirstInstruction = program.BegunAt is { } began ? System.Diagnostics.Stopwatch.GetElapsedTime(entered, began) : null,
             Violations = Violations(before.Dropped),
             Usage = usage,
         };
@@ -103,7 +104,10 @@ internal sealed class ProgramRun(GVisorOptions options, RunscCommand runsc, GVis
             ? WorkspaceQuota.Begin(workspace, _spec.WorkspaceBytes, sandbox.Cgroup.Processes, options.TimeProvider)
             : null;
 
-    private async Task WriteProcessAsync(ExecutionRequest request, string pidFile, bool mayNotWrite)
+    private static string NameOf(ExecutionRequest request) => request.PythonSource is null ? ViolationDetector.Sanitise(request.Arguments[0]) : "python3";
+
+    /// <summary>The quickest way that is open: an interpreter that waits, the control socket, the command line.</summary>
+    private async Task<GuestProgram> StartAsync(ExecutionRequest request, bool mayNotWrite)
     {
         var environment = new Dictionary<string, string>(OciBundle.BaseEnvironment);
         foreach ((string name, string value) in request.Environment)
@@ -111,18 +115,47 @@ internal sealed class ProgramRun(GVisorOptions options, RunscCommand runsc, GVis
             environment[name] = value;
         }
 
-        File.Delete(pidFile);
-        // A workspace over its limit can be made smaller, but not larger a little with each program.
-        await File.WriteAllTextAsync(Path.Combine(sandbox.Directory, "exec.json"),
-            OciBundle.Process(request.Arguments, environment, request.WorkingDirectory, mayNotWrite ? _spec.Limits with { FileBytes = 0 } : _spec.Limits).ToJsonString(),
-            CancellationToken.None);
-    }
+        // A workspace over its limit can be made smaller, but not larger a little with each program: that needs limits of its own.
+        bool isDirect = sandbox.IsDirect && !mayNotWrite;
+        if (isDirect && request.PythonSource is { } python && sandbox.TakeSpare() is { } spare)
+        {
+            var job = new GuestJob(python.Length, request.StandardInput.Length, environment, request.WorkingDirectory, request.Arguments);
+            using (spare)
+            {
+                return DirectProgram.Start(sandbox.Control, spare, GuestAgent.Job(job, python.Span, request.StandardInput.Span), request.OutputBytes, execution.OnData);
+            }
+        }
 
-    private ChildProcess Start(ExecutionRequest request)
-    {
+        (IReadOnlyList<string> arguments, ReadOnlyMemory<byte> input) = request.PythonSource is { } source
+            ? PythonCommand.Build(source, request.Arguments, request.StandardInput)
+            : (request.Arguments, request.StandardInput);
+        if (!isDirect)
+        {
+            return await StartByCommandAsync(request, arguments, input, environment, mayNotWrite);
+        }
+
         try
         {
-            return ChildProcess.Start(runsc.Exec(sandbox.Id.Value, sandbox.Directory), request.OutputBytes, request.StandardInput, execution.OnData);
+            return await DirectProgram.StartAsync(sandbox.Control, arguments, environment, request.WorkingDirectory, input, request.OutputBytes, execution.OnData);
+        }
+        catch (ControlException refused)
+        {
+            throw new SandboxStartException($"'{NameOf(request)}' could not be started: {refused.Message}", refused);
+        }
+    }
+
+    private async Task<GuestProgram> StartByCommandAsync(
+        ExecutionRequest request, IReadOnlyList<string> arguments, ReadOnlyMemory<byte> input, Dictionary<string, string> environment, bool mayNotWrite)
+    {
+        string pidFile = Path.Combine(sandbox.Directory, "exec.pid");
+        File.Delete(pidFile);
+        await File.WriteAllTextAsync(Path.Combine(sandbox.Directory, "exec.json"),
+            OciBundle.Process(arguments, environment, request.WorkingDirectory, mayNotWrite ? _spec.Limits with { FileBytes = 0 } : _spec.Limits).ToJsonString(),
+            CancellationToken.None);
+        try
+        {
+            return new CommandProgram(
+                ChildProcess.Start(runsc.Exec(sandbox.Id.Value, sandbox.Directory), request.OutputBytes, input, execution.OnData, spawner: runsc.Spawner), pidFile);
         }
         catch (System.ComponentModel.Win32Exception failed)
         {
@@ -130,17 +163,17 @@ internal sealed class ProgramRun(GVisorOptions options, RunscCommand runsc, GVis
         }
     }
 
-    /// <summary>Waits for the command; after a kill it has a bounded time to notice that its sandbox is gone.</summary>
-    private async Task<int> EndOfAsync(ChildProcess child)
+    /// <summary>Waits for the program; after a kill there is a bounded time to notice that its sandbox is gone.</summary>
+    private async Task<int> EndOfAsync(GuestProgram program)
     {
-        await Task.WhenAny(child.Exited, execution.Stopped);
-        if (!child.Exited.IsCompleted)
+        await Task.WhenAny(program.Exited, execution.Stopped);
+        if (!program.Exited.IsCompleted)
         {
-            await Task.WhenAny(child.Exited, Task.Delay(TraceDeadline, options.TimeProvider));
-            child.Kill();
+            await Task.WhenAny(program.Exited, Task.Delay(TraceDeadline, options.TimeProvider));
+            program.Abandon();
         }
 
-        return await child.Exited;
+        return await program.Exited;
     }
 
     /// <summary>After a failure: is one of the places that a program can write to full?</summary>
@@ -160,35 +193,55 @@ internal sealed class ProgramRun(GVisorOptions options, RunscCommand runsc, GVis
     /// <summary>A program of our own, as the agent's user, between two programs of the agent.</summary>
     private async Task<string> RunInternalAsync(IReadOnlyList<string> arguments)
     {
-        await File.WriteAllTextAsync(Path.Combine(sandbox.Directory, "exec.json"),
-            OciBundle.Process(arguments, OciBundle.BaseEnvironment, "/", _spec.Limits with { Pids = _spec.Limits.Pids + 16 }).ToJsonString(), CancellationToken.None);
-        ChildProcess child = ChildProcess.Start(runsc.Exec(sandbox.Id.Value, sandbox.Directory), 4096);
-        await Task.WhenAny(child.Exited, execution.Stopped, Task.Delay(InternalDeadline, options.TimeProvider));
-        child.Kill();
-        await child.Exited;
-        return child.Output.Text;
+        GuestProgram program;
+        try
+        {
+            program = sandbox.IsDirect
+                ? await DirectProgram.StartAsync(sandbox.Control, arguments, OciBundle.BaseEnvironment, "/", default, 4096, null)
+                : await StartInternalByCommandAsync(arguments);
+        }
+        catch (ControlException)
+        {
+            return ""; // the sandbox is gone, or full: its end is found elsewhere
+        }
+
+        await Task.WhenAny(program.Exited, execution.Stopped, Task.Delay(InternalDeadline, options.TimeProvider));
+        program.Abandon();
+        await program.Exited;
+        return program.Output.Text;
     }
 
-    private List<Violation> Violations(long droppedBefore)
+    private async Task<GuestProgram> StartInternalByCommandAsync(IReadOnlyList<string> arguments)
+    {
+        await File.WriteAllTextAsync(Path.Combine(sandbox.Directory, "exec.json"),
+            OciBundle.Process(arguments, OciBundle.BaseEnvironment, "/", _spec.Limits with { Pids = _spec.Limits.Pids + 16 }).ToJsonString(), CancellationToken.None);
+        return new CommandProgram(
+            ChildProcess.Start(runsc.Exec(sandbox.Id.Value, sandbox.Directory), 4096, spawner: runsc.Spawner), Path.Combine(sandbox.Directory, "exec.pid"));
+    }
+
+    private List<Violation> Violations(long droppedBefore) => Violations(sandbox, monitor, execution, options.TimeProvider, droppedBefore);
+
+    /// <summary>What is on the account of the program that ends now.</summary>
+    public static List<Violation> Violations(GVisorSandbox sandbox, SandboxMonitor monitor, Execution execution, TimeProvider time, long droppedBefore)
     {
         List<Violation> violations = [.. monitor.EndProgram()];
         if (monitor.Dropped is var dropped && dropped > droppedBefore)
         {
-            violations.Add(MonitorViolation("monitor_events_dropped", Severity.High, $"{dropped - droppedBefore} events of the trace session were lost; attempts may be missing here"));
+            violations.Add(MonitorViolation(sandbox, time, "monitor_events_dropped", Severity.High, $"{dropped - droppedBefore} events of the trace session were lost; attempts may be missing here"));
         }
 
         if (execution.MonitorLost)
         {
-            violations.Add(MonitorViolation("monitor_lost", Severity.Critical, "The trace session ended while the sandbox ran; the sandbox was killed"));
+            violations.Add(MonitorViolation(sandbox, time, "monitor_lost", Severity.Critical, "The trace session ended while the sandbox ran; the sandbox was killed"));
         }
 
         return violations;
     }
 
-    private Violation MonitorViolation(string type, Severity severity, string description) => new()
+    private static Violation MonitorViolation(GVisorSandbox sandbox, TimeProvider time, string type, Severity severity, string description) => new()
     {
         ViolationId = Guid.NewGuid().ToString(),
-        Timestamp = options.TimeProvider.GetUtcNow(),
+        Timestamp = time.GetUtcNow(),
         ViolationType = type,
         Severity = severity,
         Description = description,

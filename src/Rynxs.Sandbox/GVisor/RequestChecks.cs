@@ -9,14 +9,18 @@ internal static class RequestChecks
     private const int MaxArgumentBytes = 128 * 1024;
     private const int MaxTotalBytes = 1024 * 1024;
     private const int MaxInputBytes = 64 * 1024 * 1024;
+    private const int MaxSourceBytes = 16 * 1024 * 1024;
     private const int MaxOutputBytes = 64 * 1024 * 1024;
 
     public static void Check(ExecutionRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
         Require(request.ExecutionId is { Length: > 0 and <= 128 }, "executionId must have 1 to 128 characters");
-        Require(request.Arguments is { Count: > 0 and <= MaxArguments }, $"arguments must hold 1 to {MaxArguments} strings");
-        Require(request.Arguments[0].Length > 0, "arguments[0] names the program and must not be empty");
+        int fewest = request.PythonSource is null ? 1 : 0;
+        ArgumentNullException.ThrowIfNull(request.Arguments);
+        Require(request.Arguments.Count >= fewest && request.Arguments.Count <= MaxArguments, $"arguments must hold {fewest} to {MaxArguments} strings");
+        Require(request.PythonSource is not null || request.Arguments[0].Length > 0, "arguments[0] names the program and must not be empty");
+        Require(request.PythonSource is not { Length: > MaxSourceBytes }, $"pythonSource must not exceed {MaxSourceBytes} bytes");
         long total = 0;
         for (int i = 0; i < request.Arguments.Count; i++)
         {

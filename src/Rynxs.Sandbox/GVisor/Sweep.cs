@@ -11,6 +11,12 @@ internal static class Sweep
     /// <summary>File in the run directory that its owner holds locked.</summary>
     public const string LockName = "lock";
 
+    /// <summary>The spawner's lock (see <see cref="Spawning.SandboxSpawner"/>).</summary>
+    public const string SpawnerLockName = "spawner.lock";
+
+    /// <summary>Begin of the names of checkpoints' directories.</summary>
+    public const string CheckpointPrefix = "img-";
+
     private static readonly TimeSpan CgroupDeadline = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(5);
 
@@ -30,7 +36,7 @@ internal static class Sweep
         foreach (string entry in Entries(options.RunDirectory))
         {
             string name = Path.GetFileName(entry);
-            if (name.StartsWith("sb-", StringComparison.Ordinal) && !alive.Contains(name))
+            if ((name.StartsWith("sb-", StringComparison.Ordinal) && !alive.Contains(name)) || (name.StartsWith(CheckpointPrefix, StringComparison.Ordinal) && !alive.Contains(name)))
             {
                 found.Add(new Leftover("directory", entry));
             }
@@ -65,6 +71,11 @@ internal static class Sweep
         foreach (string entry in Entries(runsc.Root).Where(entry => !alive.Any(id => entry.Contains(id, StringComparison.Ordinal))).ToArray())
         {
             Delete(entry);
+        }
+
+        foreach (string checkpoint in Entries(options.RunDirectory).Where(entry => Path.GetFileName(entry).StartsWith(CheckpointPrefix, StringComparison.Ordinal) && !alive.Contains(Path.GetFileName(entry))).ToArray())
+        {
+            Delete(checkpoint);
         }
 
         foreach (string mount in HostMounts.Below(options.RunDirectory).Reverse())
@@ -133,12 +144,13 @@ internal static class Sweep
     /// <summary>Removes the run directory when nothing but our own lock and runsc's empty directory is in it; what is left otherwise is found by a sweep.</summary>
     public static void RemoveEmptyRunDirectory(GVisorOptions options, RunscCommand runsc)
     {
-        if (Entries(runsc.Root).Any() || Entries(options.RunDirectory).Any(entry => entry != runsc.Root && Path.GetFileName(entry) != LockName))
+        if (Entries(runsc.Root).Any() || Entries(options.RunDirectory).Any(entry => entry != runsc.Root && Path.GetFileName(entry) is not (LockName or SpawnerLockName)))
         {
             return;
         }
 
         Directory.Delete(runsc.Root);
+        File.Delete(Path.Combine(options.RunDirectory, SpawnerLockName));
         File.Delete(Path.Combine(options.RunDirectory, LockName));
         Directory.Delete(options.RunDirectory);
     }

@@ -12,7 +12,7 @@ internal static unsafe partial class Libc
     public const int O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2, O_CREAT = 0x40, O_EXCL = 0x80, O_NONBLOCK = 0x800, O_CLOEXEC = 0x80000, O_PATH = 0x200000;
     public const int ENOENT = 2, EINTR = 4, EAGAIN = 11, EACCES = 13, EEXIST = 17, EXDEV = 18, ENOTDIR = 20, EISDIR = 21, EINVAL = 22, EFBIG = 27,
         ENOSPC = 28, EROFS = 30, EPERM = 1, EPIPE = 32, ENAMETOOLONG = 36, ENOTEMPTY = 39, ELOOP = 40, ENXIO = 6, EDQUOT = 122, ECHILD = 10, ESRCH = 3;
-    public const int SigKill = 9;
+    public const int SigKill = 9, SigCont = 18, SigStop = 19;
     public const short PollIn = 1, PollOut = 4, PollErr = 8, PollHup = 16;
     private const string Library = "libc";
     private const int PrSetChildSubreaper = 36;
@@ -58,7 +58,9 @@ internal static unsafe partial class Libc
     /// <summary>A descriptor of the process, or -1 when there is none.</summary>
     public static int OpenPidfd(int pid) => (int)syscall(SysPidfdOpen, pid, 0, 0, 0);
 
-    public static bool KillPidfd(int pidfd) => syscall(SysPidfdSendSignal, pidfd, SigKill, 0, 0) == 0;
+    public static bool KillPidfd(int pidfd) => SignalPidfd(pidfd, SigKill);
+
+    public static bool SignalPidfd(int pidfd, int signal) => syscall(SysPidfdSendSignal, pidfd, signal, 0, 0) == 0;
 
     /// <summary>True when the process behind a pidfd has ended within the time, in milliseconds.</summary>
     public static bool HasEnded(int pidfd, int milliseconds)
@@ -77,6 +79,43 @@ internal static unsafe partial class Libc
 
     [LibraryImport(Library, SetLastError = true)]
     public static partial int poll(PollFd* entries, nuint count, int milliseconds);
+
+    [StructLayout(LayoutKind.Sequential)]
+    public struct MessageHeader
+    {
+        public void* Name;
+        public uint NameLength;
+        public IoVector* Vectors;
+        public nuint VectorCount;
+        public void* Control;
+        public nuint ControlLength;
+        public int Flags;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    public struct IoVector
+    {
+        public void* Base;
+        public nuint Length;
+    }
+
+    [LibraryImport(Library, SetLastError = true)]
+    public static partial nint sendmsg(int socket, MessageHeader* message, int flags);
+
+    [LibraryImport(Library, SetLastError = true)]
+    public static partial nint recvmsg(int socket, MessageHeader* message, int flags);
+
+    [LibraryImport(Library, SetLastError = true)]
+    public static partial int socketpair(int domain, int type, int protocol, int* ends);
+
+    [LibraryImport(Library, SetLastError = true)]
+    public static partial int shutdown(int socket, int how);
+
+    [LibraryImport(Library, SetLastError = true)]
+    public static partial int eventfd(uint initial, int flags);
+
+    [LibraryImport(Library, SetLastError = true)]
+    public static partial int waitid(int idType, uint id, void* information, int options);
 
     [LibraryImport(Library, SetLastError = true)]
     public static partial int pipe2(int* ends, int flags);
@@ -148,7 +187,7 @@ internal static unsafe partial class Libc
     public static partial long syscall(long number, long a, long b, long c, long d);
 
     [LibraryImport(Library, SetLastError = true)]
-    private static partial int prctl(int option, long a, long b, long c, long d);
+    public static partial int prctl(int option, long a, long b, long c, long d);
 
     [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
     private static partial nint realpath(string path, nint resolved);

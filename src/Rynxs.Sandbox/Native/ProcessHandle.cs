@@ -23,6 +23,12 @@ internal sealed class ProcessHandle : SafeHandle
     /// <summary>Sends SIGKILL; nothing happens when it has ended.</summary>
     public void Kill() => Use(descriptor => Libc.KillPidfd(descriptor));
 
+    /// <summary>Sends SIGSTOP: from then on it uses no CPU.</summary>
+    public void Stop() => Use(descriptor => Libc.SignalPidfd(descriptor, Libc.SigStop));
+
+    /// <summary>Sends SIGCONT.</summary>
+    public void Continue() => Use(descriptor => Libc.SignalPidfd(descriptor, Libc.SigCont));
+
     /// <summary>True when it ended within the time, in milliseconds.</summary>
     public bool HasEnded(int milliseconds) => Use(descriptor => Libc.HasEnded(descriptor, milliseconds));
 

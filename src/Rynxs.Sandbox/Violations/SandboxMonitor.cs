@@ -12,17 +12,19 @@ internal sealed class SandboxMonitor : IAsyncDisposable
     private readonly HashSet<int> _ended = [];
     private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Action<DetectionRule> _onAttempt;
-    private readonly Action _onKill;
+    private readonly Action<long> _onKill;
     private readonly TraceReceiver _receiver;
     private readonly Task _watchEnd;
     private (int Group, TaskCompletionSource Seen)? _awaited;
     private bool _forkRefused;
+    private string? _mark;
+    private (string Path, TaskCompletionSource Seen)? _awaitedMark;
 
     /// <summary>Listens at once: runsc refuses to create a sandbox whose sink is not there.</summary>
     /// <param name="socketPath">See <see cref="TraceReceiver.Listen"/>.</param>
     /// <param name="onAttempt">Called at the first sight of each attempt, on the receiver's thread.</param>
-    /// <param name="onKill">Called when a rule demands the end of the sandbox, on the receiver's thread; must be quick.</param>
-    public SandboxMonitor(string socketPath, Action<DetectionRule> onAttempt, Action onKill)
+    /// <param name="onKill">Called when a rule demands the end of the sandbox, with the event's Unix time in nanoseconds, on the receiver's thread; must be quick.</param>
+    public SandboxMonitor(string socketPath, Action<DetectionRule> onAttempt, Action<long> onKill)
     {
         _onAttempt = onAttempt;
         _onKill = onKill;
@@ -35,6 +37,22 @@ internal sealed class SandboxMonitor : IAsyncDisposable
     /// the session ends before it.
     /// </summary>
     public Task Started => _started.Task;
+
+    /// <summary>
+    /// A restored sandbox has no start event. Its first sign of life is an open of this path, which nobody else knows and which does not exist.
+    /// </summary>
+    public void ExpectMark(string path) => _mark = path;
+
+    /// <summary>Completes when an open of the path has been read, and so everything that the same thread did before; also when the session ends.</summary>
+    public Task MarkSeen(string path)
+    {
+        lock (_gate)
+        {
+            var seen = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _awaitedMark = (path, seen);
+            return _receiver.Completion.IsCompleted ? Task.CompletedTask : seen.Task;
+        }
+    }
 
     /// <summary>Never faults: the value says how the session ended.</summary>
     public Task<TraceEnd> Completion => _receiver.Completion;
@@ -124,7 +142,7 @@ internal sealed class SandboxMonitor : IAsyncDisposable
             Follow(observed);
         }
 
-        if (observed is TraceEvent.ContainerStart)
+        if (observed is TraceEvent.ContainerStart || (_mark is not null && observed is TraceEvent.Open open && open.Path == _mark))
         {
             _started.TrySetResult();
         }
@@ -133,7 +151,7 @@ internal sealed class SandboxMonitor : IAsyncDisposable
         {
             if (attempt.Kill)
             {
-                _onKill();
+                _onKill(observed.Context.TimeNanoseconds);
             }
 
             _onAttempt(attempt.Rule);
@@ -146,6 +164,9 @@ internal sealed class SandboxMonitor : IAsyncDisposable
         {
             case TraceEvent.Cloned cloned when cloned.CreatedThreadGroupId != cloned.Context.ThreadGroupId:
                 _alive.Add(cloned.CreatedThreadGroupId);
+                break;
+            case TraceEvent.Open open when _awaitedMark is { } mark && open.Path == mark.Path:
+                mark.Seen.TrySetResult();
                 break;
             case TraceEvent.Exited { Context: var context } when context.ThreadId == context.ThreadGroupId:
                 _alive.Remove(context.ThreadGroupId);
@@ -168,6 +189,7 @@ internal sealed class SandboxMonitor : IAsyncDisposable
         lock (_gate)
         {
             _awaited?.Seen.TrySetResult();
+            _awaitedMark?.Seen.TrySetResult();
         }
     }
 }

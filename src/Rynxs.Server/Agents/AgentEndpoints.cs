@@ -1,6 +1,7 @@
 using Rynxs.Agents.Durability;
 using Rynxs.Agents.Lifecycle;
 using Rynxs.ResourceServer.Storage;
+using Rynxs.Ledger.Recording;
 using Rynxs.Resources.Agents;
 using Rynxs.Resources.Identity;
 using Rynxs.Resources.Meta;
@@ -8,6 +9,7 @@ using Rynxs.Sandbox;
 using Rynxs.Server.Execution;
 using Rynxs.Server.Identity;
 using Rynxs.Server.Problems;
+using Rynxs.Server.Recording;
 using Rynxs.Server.State;
 
 namespace Rynxs.Server.Agents;
@@ -20,14 +22,26 @@ internal static class AgentEndpoints
     private const int MaxArgumentBytes = 128 * 1024;
     private const int MaxStdinBytes = 1024 * 1024;
 
-    public static void MapAgents(this IEndpointRouteBuilder endpoints, AgentRuntimes runtimes, ResourceStore store)
+    public static void MapAgents(this IEndpointRouteBuilder endpoints, AgentRuntimes runtimes, ResourceStore store, SessionRecordings? recordings)
     {
         endpoints.MapPost("/api/v1/namespaces/{ns}/agents/{name}/exec", async (HttpContext context, string ns, string name) =>
         {
             NamespacedName agent = await RequireAgentAsync(context, store, ns, name, RequestAccess.Executors);
             ExecBody body = await RequestBody.ReadJsonAsync(context, ServerJson.Default.ExecBody, MaxBodyBytes, context.RequestAborted);
             ExecutionRequest request = Validate(body);
+            SessionRecorder? recorder = recordings?.Start();
+            if (recorder is not null)
+            {
+                request = request with { OnOutput = chunk => recorder.Write(chunk.IsError, chunk.Data.Span) };
+            }
+
             ExecutionResult result = await runtimes.ExecuteInAgentSandboxAsync(agent, request, context.Principal(), context.RequestAborted);
+            if (recorder is not null && recordings is not null)
+            {
+                // The call's id as in the records of the call.
+                await recordings.KeepAsync(recorder, agent.Namespace, agent.Name, context.Principal().Name, $"exec:{request.ExecutionId}", sandbox: null);
+            }
+
             return Results.Json(ExecResponse.Of(request.ExecutionId, result), ServerJson.Default.ExecResponse);
         }).WithMetadata(new Microsoft.AspNetCore.Mvc.RequestSizeLimitAttribute(MaxBodyBytes));
 

@@ -2,6 +2,7 @@ using System.Globalization;
 using Rynxs.Ledger.Verifier;
 using Rynxs.ResourceServer.Storage;
 using Rynxs.Sandbox;
+using Rynxs.Sandbox.GVisor;
 using Rynxs.Sandbox.Images;
 using Rynxs.Server.State;
 
@@ -12,11 +13,15 @@ internal sealed class DoctorChecks(StateDirectory state, ImageStore images, ISan
 {
     private const long LowDiskBytes = 1024L * 1024 * 1024;
 
-    public async Task<DoctorReport> RunAsync(CancellationToken cancellationToken)
+    /// <param name="probe">Also tries every control of a sandbox anew, which takes some seconds.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    public async Task<DoctorReport> RunAsync(bool probe, CancellationToken cancellationToken)
     {
         DoctorCheck[] checks =
         [
             await CheckRuntimeAsync(cancellationToken),
+            .. CheckPools(),
+            .. probe ? await ProbeControlsAsync(cancellationToken) : [],
             CheckImage(),
             CheckCgroups(),
             CheckUserNamespaces(),
@@ -36,6 +41,45 @@ internal sealed class DoctorChecks(StateDirectory state, ImageStore images, ISan
         return probe.Available
             ? new DoctorCheck("sandbox_runtime", "ok", $"{runtime.Name} {probe.Version} ran a program in a sandbox. {probe.Detail}", null)
             : new DoctorCheck("sandbox_runtime", "fail", probe.Detail, "Run as root on a host with runsc in PATH.");
+    }
+
+    private IEnumerable<DoctorCheck> CheckPools()
+    {
+        if (runtime is not GVisorRuntime gvisor)
+        {
+            yield break;
+        }
+
+        yield return new DoctorCheck("spawner", "ok", $"Sandboxes are started by {gvisor.SpawnerDescription}.", null);
+        foreach (PoolStatus pool in gvisor.Pools)
+        {
+            yield return pool.Unusable is { } reason
+                ? new DoctorCheck("sandbox_pool", "warn", $"{pool.Template}: {reason}", "Sandboxes are started by the command line, which is slower and otherwise the same.")
+                : new DoctorCheck("sandbox_pool", "ok", string.Create(CultureInfo.InvariantCulture, $"{pool.Template}: {pool.Ready()} of {pool.Target()} wait."), null);
+        }
+    }
+
+    private async Task<IReadOnlyList<DoctorCheck>> ProbeControlsAsync(CancellationToken cancellationToken)
+    {
+        if (runtime is not GVisorRuntime gvisor)
+        {
+            return [];
+        }
+
+        try
+        {
+            return
+            [
+                .. (await gvisor.ProbeControlsAsync(cancellationToken)).SelectMany(probed => probed.Controls.Select(control => new DoctorCheck(
+                    $"control {control.Control}", control.Result == "stated" ? "warn" : "ok",
+                    $"{probed.Sandbox}: {control.Requested}; enforced by {control.EnforcedBy}; {control.Probe}: {control.Result}",
+                    control.Result == "stated" ? "This is stated, not tried; docs/security/sandbox.md says why." : null))),
+            ];
+        }
+        catch (SandboxRefusedException refused)
+        {
+            return [new DoctorCheck($"control {refused.Control}", "fail", refused.Message, "Sandboxes that need this control are refused.")];
+        }
     }
 
     private DoctorCheck CheckImage()

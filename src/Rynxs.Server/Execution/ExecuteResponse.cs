@@ -22,8 +22,14 @@ internal sealed record ExecuteResponse
     /// <summary>Of the program alone.</summary>
     public required double ExecutionTimeSeconds { get; init; }
 
-    /// <summary>From the request for a sandbox to its being ready.</summary>
+    /// <summary>
+    /// From the request for a sandbox to the first instruction of the program. Where that instruction was not seen (a sandbox whose programs are started by the runtime's
+    /// command line), to the sandbox's being ready.
+    /// </summary>
     public required double ColdStartTimeMs { get; init; }
+
+    /// <summary><c>warm</c>: taken from the pool; <c>restored</c>: the pool was empty; <c>plain</c>: started by the runtime's command line.</summary>
+    public required string SandboxStart { get; init; }
     public required ResourceUsageView ResourceUsage { get; init; }
     public required string TerminationReason { get; init; }
 

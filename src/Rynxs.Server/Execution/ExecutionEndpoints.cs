@@ -9,7 +9,7 @@ namespace Rynxs.Server.Execution;
 internal static class ExecutionEndpoints
 {
     /// <summary>1 MiB of code and of input, each up to six times as long when escaped, and the rest.</summary>
-    private const int MaxBodyBytes = 13 * 1024 * 1024;
+    internal const int MaxBodyBytes = 13 * 1024 * 1024;
     private const string DefaultNamespace = "rynxs";
 
     public static void MapExecution(this IEndpointRouteBuilder endpoints, SandboxExecutor executor, ExecutionRecords records, string constitutionalHash)
@@ -43,7 +43,7 @@ internal static class ExecutionEndpoints
         });
     }
 
-    private static string NamespaceOf(HttpContext context)
+    internal static string NamespaceOf(HttpContext context)
     {
         string ns = context.Request.Query["namespace"].ToString();
         if (ns.Length == 0)
@@ -58,7 +58,7 @@ internal static class ExecutionEndpoints
     }
 
     // An agent's token speaks for that agent alone, whatever the body says (D7).
-    private static void RequireOwnAgentId(Principal principal, string ns, string agentId)
+    internal static void RequireOwnAgentId(Principal principal, string ns, string agentId)
     {
         if (IsAgentOnly(principal) && principal.Name.StartsWith("agent:", StringComparison.Ordinal) && principal.Name != $"agent:{ns}/{agentId}")
         {
@@ -69,7 +69,7 @@ internal static class ExecutionEndpoints
 
     private static bool IsAgentOnly(Principal principal) => principal.Roles.All(role => role == Role.Agent);
 
-    private static bool CompareHash(string? pinned, string actual)
+    internal static bool CompareHash(string? pinned, string actual)
     {
         if (pinned is null)
         {

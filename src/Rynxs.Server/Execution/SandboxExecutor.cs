@@ -1,18 +1,19 @@
 using System.Collections.Concurrent;
 using Rynxs.Ledger;
+using Rynxs.Ledger.Recording;
 using Rynxs.Resources.Identity;
 using Rynxs.Sandbox;
 using Rynxs.Sandbox.Images;
-using Rynxs.Sandbox.Limits;
 using Rynxs.Server.Audit;
 using Rynxs.Server.Metrics;
+using Rynxs.Server.Recording;
 
 namespace Rynxs.Server.Execution;
 
 /// <summary>What executions need.</summary>
 internal sealed record SandboxExecutorServices(
     ISandboxRuntime Runtime, ImageStore Images, AgentChains Chains, ExecutionPolicy Policy, ExecutionGate Gate, PendingExecutions Pending, ExecutionRecords Records,
-    ServerMetrics Metrics, TimeProvider TimeProvider);
+    ServerMetrics Metrics, TimeProvider TimeProvider, SessionRecordings? Recordings = null);
 
 /// <summary>
 /// Runs code once, each time in a sandbox of its own that is destroyed afterwards. Policy, intent, effect and outcome in this order; an
@@ -46,7 +47,16 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
         string ended = Failed;
         try
         {
-            ExecuteResponse response = await RunAsync(request, executionId, sandbox, audit, hashVerified, cancellationToken);
+            // The record of the start needs no answer before the program runs: the intent is durable, and that is the promise.
+            Task started = audit.StartedAsync(sandbox, CancellationToken.None);
+            SessionRecorder? recorder = services.Recordings?.Start();
+            ExecuteResponse response = await RunAsync(
+                new SandboxProgram(request, executionId, sandbox, sandbox.ColdStart, sandbox.ExecuteAsync), started, audit, hashVerified, recorder, cancellationToken);
+            if (recorder is not null && services.Recordings is { } recordings)
+            {
+                await recordings.KeepAsync(recorder, agentNamespace, AgentChains.ChainNameOf(request.AgentId), principal.Name, executionId, sandbox.Id.Value);
+            }
+
             ended = response.TerminationReason;
             services.Records.Add(new ExecutionRecord(agentNamespace, principal.Name, response));
             return response;
@@ -100,18 +110,7 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
     private async Task<ISandbox> StartAsync(
         ExecuteRequest request, string agentNamespace, ImageDescriptor image, ExecutionAudit audit, CancellationToken cancellationToken)
     {
-        var spec = new SandboxSpec
-        {
-            Owner = new SandboxOwner(agentNamespace, AgentChains.ChainNameOf(request.AgentId)),
-            Image = image,
-            WorkspaceBytes = request.MemoryLimitMb * 1024L * 1024 / 2,
-            Limits = new SandboxLimits
-            {
-                MemoryBytes = request.MemoryLimitMb * 1024L * 1024,
-                Cpus = request.CpuLimit,
-                TmpBytes = Math.Min(64L * 1024 * 1024, request.MemoryLimitMb * 1024L * 1024 / 2),
-            },
-        };
+        SandboxSpec spec = ExecutionSandboxes.Spec(request, agentNamespace, AgentChains.ChainNameOf(request.AgentId), image);
         try
         {
             return await services.Runtime.CreateAsync(spec, cancellationToken);
@@ -130,24 +129,78 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
         }
     }
 
-    private async Task<ExecuteResponse> RunAsync(
-        ExecuteRequest request, string executionId, ISandbox sandbox, ExecutionAudit audit, bool hashVerified, CancellationToken cancellationToken)
+    /// <summary>Runs a program in a sandbox of a session: policy, intent, effect and outcome as in a sandbox of its own.</summary>
+    public async Task<ExecuteResponse> ExecuteInSessionAsync(
+        ExecuteRequest request, Sessions.SandboxSession session, Func<ExecutionRequest, CancellationToken, Task<ExecutionResult>> run, Principal principal, bool hashVerified,
+        CancellationToken cancellationToken)
     {
-        (IReadOnlyList<string> arguments, ReadOnlyMemory<byte> input) = CodeCommand.Build(request);
+        string executionId = Guid.NewGuid().ToString();
+        using IDisposable place = await services.Gate.EnterAsync($"{session.Namespace}/{request.AgentId}", cancellationToken);
+        string chainName = AgentChains.ChainNameOf(request.AgentId);
+        ILedgerChain chain = await services.Chains.OpenAsync(session.Namespace, chainName, cancellationToken);
+        var audit = new ExecutionAudit(chain, $"{session.Namespace}/{request.AgentId}", principal.Name, executionId);
+        await services.Policy.RequireAllowedAsync(request, session.Namespace, audit, cancellationToken);
+        services.Pending.Add(executionId, session.Namespace, chainName);
+        await audit.IntentAsync(request.Code, session.Sandbox.Image.Digest, cancellationToken);
+        SessionRecorder? recorder = services.Recordings?.Start();
+        ExecuteResponse response = await RunAsync(
+            new SandboxProgram(request, executionId, session.Sandbox, TimeSpan.Zero, run), Task.CompletedTask, audit, hashVerified, recorder, cancellationToken);
+        if (recorder is not null && services.Recordings is { } recordings)
+        {
+            await recordings.KeepAsync(recorder, session.Namespace, chainName, principal.Name, executionId, session.Sandbox.Id.Value);
+        }
 
-        // The record of the start needs no answer before the program runs: the intent is durable, and that is the promise.
-        Task started = audit.StartedAsync(sandbox, CancellationToken.None);
+        services.Records.Add(new ExecutionRecord(session.Namespace, principal.Name, response));
+        services.Pending.Remove(executionId);
+        return response;
+    }
+
+    /// <summary>Brings up the sandbox of a session, noted and recorded like one of an execution.</summary>
+    public async Task<ISandbox> OpenSessionAsync(string sessionId, SandboxSpec spec, ExecutionAudit audit, CancellationToken cancellationToken)
+    {
+        services.Pending.Add(sessionId, spec.Owner.Namespace, spec.Owner.Name);
+        ISandbox? sandbox = null;
+        try
+        {
+            sandbox = await services.Runtime.CreateAsync(spec, cancellationToken);
+            await audit.StartedAsync(sandbox, cancellationToken);
+            return sandbox;
+        }
+        catch
+        {
+            if (sandbox is not null)
+            {
+                await sandbox.DisposeAsync();
+            }
+
+            services.Pending.Remove(sessionId);
+            throw;
+        }
+    }
+
+    /// <summary>Ends the sandbox of a session off the caller's path.</summary>
+    public void EndSession(string sessionId, ISandbox sandbox, ExecutionAudit audit, string reason) => Own(EndAsync(sandbox, audit, sessionId, reason));
+
+    /// <summary>The audit of something on an agent's chain.</summary>
+    public async Task<ExecutionAudit> AuditAsync(string agentNamespace, string agentId, Principal principal, string callId, CancellationToken cancellationToken) =>
+        new(await services.Chains.OpenAsync(agentNamespace, AgentChains.ChainNameOf(agentId), cancellationToken), $"{agentNamespace}/{agentId}", principal.Name, callId);
+
+    public Task<ImageResolution> ImageAsync(CancellationToken cancellationToken) => services.Images.ResolveAsync(ImageStore.BuiltInName, cancellationToken);
+
+    private async Task<ExecuteResponse> RunAsync(
+        SandboxProgram program, Task started, ExecutionAudit audit, bool hashVerified, SessionRecorder? recorder, CancellationToken cancellationToken)
+    {
+        (ExecuteRequest request, string executionId, ISandbox sandbox, TimeSpan acquired, _) = program;
         DateTimeOffset startedAt = services.TimeProvider.GetUtcNow();
         ExecutionResult result;
         try
         {
-            result = await sandbox.ExecuteAsync(
-                new ExecutionRequest
+            result = await program.Run(
+                CodeCommand.Build(request) with
                 {
                     ExecutionId = executionId,
-                    Arguments = arguments,
-                    StandardInput = input,
                     Timeout = TimeSpan.FromSeconds(request.TimeoutSeconds),
+                    OnOutput = recorder is null ? null : chunk => recorder.Write(chunk.IsError, chunk.Data.Span),
                     Environment = new Dictionary<string, string>(request.Environment)
                     {
                         ["EXECUTION_ID"] = executionId,
@@ -177,7 +230,8 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
             Error = ExecuteResponse.ErrorOf(result),
             SecurityViolations = [.. result.Violations.Select(ViolationView.Of)],
             ExecutionTimeSeconds = Math.Round(result.Duration.TotalSeconds, 6),
-            ColdStartTimeMs = Math.Round(sandbox.ColdStart.TotalMilliseconds, 3),
+            ColdStartTimeMs = Math.Round((acquired + (result.FirstInstruction ?? TimeSpan.Zero)).TotalMilliseconds, 3),
+            SandboxStart = WireNames.Of(sandbox.Start),
             ResourceUsage = ResourceUsageView.Of(result),
             TerminationReason = WireNames.Of(result.Reason),
             RuntimeUsed = sandbox.Runtime,
@@ -193,6 +247,14 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
             Controls = sandbox.Controls,
         };
     }
+
+    /// <param name="Request">What the caller asked for.</param>
+    /// <param name="ExecutionId">Of this run.</param>
+    /// <param name="Sandbox">Where.</param>
+    /// <param name="Acquired">How long it took to get it; part of the cold start.</param>
+    /// <param name="Run">Runs a program there.</param>
+    private sealed record SandboxProgram(
+        ExecuteRequest Request, string ExecutionId, ISandbox Sandbox, TimeSpan Acquired, Func<ExecutionRequest, CancellationToken, Task<ExecutionResult>> Run);
 
     private async Task EndAsync(ISandbox sandbox, ExecutionAudit audit, string executionId, string reason)
     {

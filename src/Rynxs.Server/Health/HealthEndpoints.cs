@@ -38,12 +38,6 @@ internal static class HealthEndpoints
             RequestAccess.Require(context, RequestAccess.Readers);
             return Results.Text(exporter.Write(), PrometheusExporter.ContentType);
         });
-        endpoints.MapGet("/version", (HttpContext context) =>
-        {
-            _ = context.Principal();
-            return Results.Json(
-                new VersionResponse(RynxsServer.Version, Environment.Version.ToString(), constitutionalHash), ServerJson.Default.VersionResponse);
-        });
         endpoints.MapGet("/api/v1/whoami", (HttpContext context) =>
         {
             Principal principal = context.Principal();
@@ -54,6 +48,3 @@ internal static class HealthEndpoints
         });
     }
 }
-
-/// <summary>GET /version.</summary>
-internal sealed record VersionResponse(string Version, string Runtime, string ConstitutionalHash);

@@ -4,11 +4,14 @@ using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http.Features;
 using Rynxs.Ledger;
+using Rynxs.Ledger.Anchors;
 using Rynxs.Ledger.Files;
+using Rynxs.Ledger.Keys;
 using Rynxs.ResourceServer.Storage;
 using Rynxs.Server.Identity;
 using Rynxs.Server.Metrics;
 using Rynxs.Server.State;
+using Rynxs.Server.Tls;
 
 namespace Rynxs.Server.Hosting;
 
@@ -27,22 +30,26 @@ public sealed class RynxsServer : IAsyncDisposable
     private readonly ServerParts _parts;
     private readonly StateDirectory _state;
     private readonly PrometheusExporter _exporter;
+    private readonly IdentityParts _identity;
+    private readonly CertificateAuthority _authority;
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Task _watch;
     private readonly TimeSpan _drain;
     private Exception? _cause;
     private int _stopping;
 
-    private RynxsServer(
-        WebApplication application, ServerParts parts, StateDirectory state, PrometheusExporter exporter, Uri url, string adminToken, TimeSpan drain)
+    private RynxsServer(WebApplication application, ServerParts parts, StateDirectory state, PrometheusExporter exporter, Opened opened, ServerOptions options)
     {
         _application = application;
         _parts = parts;
         _state = state;
         _exporter = exporter;
-        _drain = drain;
-        Url = url;
-        AdminToken = adminToken;
+        _identity = opened.Identity;
+        _authority = opened.Authority;
+        _drain = TimeSpan.FromSeconds(options.DrainSeconds);
+        Url = opened.Url;
+        TlsUrl = opened.TlsUrl;
+        AdminToken = opened.AdminToken;
         StateDirectory = state.Path;
         _watch = WatchAsync();
     }
@@ -52,6 +59,9 @@ public sealed class RynxsServer : IAsyncDisposable
 
     /// <summary>Base URL with the port really bound.</summary>
     public Uri Url { get; }
+
+    /// <summary>Base URL over TLS, as in <c>STATE/kubeconfig</c>; null when it does not speak TLS.</summary>
+    public Uri? TlsUrl { get; }
 
     /// <summary>The administrator's token, as in <c>STATE/token</c>.</summary>
     public string AdminToken { get; }
@@ -128,20 +138,32 @@ public sealed class RynxsServer : IAsyncDisposable
     {
         var tokens = new TokenStore(state.Path, options.TimeProvider);
         string adminToken = tokens.EnsureAdminToken(state.TokenPath);
-        WebApplication application = HttpPipeline.Build(options, endpoint);
+        CertificateAuthority authority = CertificateAuthority.Open(state.Path, options.TimeProvider);
+        IPEndPoint? tlsEndpoint = ServerOptions.TryParseListen(options.ListenTls, out IPEndPoint? asked) ? TlsListener.Settle(asked, state.Path) : null;
+        if (tlsEndpoint is not null && !tlsEndpoint.Address.Equals(IPAddress.Any) && !tlsEndpoint.Address.Equals(IPAddress.IPv6Any))
+        {
+            options = options with { TlsNames = [.. options.TlsNames, tlsEndpoint.Address.ToString()] };
+        }
+
+        WebApplication application = HttpPipeline.Build(options, endpoint, tlsEndpoint, authority);
         ServerParts? parts = null;
         PrometheusExporter? exporter = null;
+        IdentityParts? identity = null;
         try
         {
             var meters = application.Services.GetRequiredService<IMeterFactory>();
             exporter = new PrometheusExporter(meters);
-            parts = await ServerParts.OpenAsync(
-                options, state, new ServerMetrics(meters), meters, application.Services.GetRequiredService<ILoggerFactory>(), cancellationToken);
-            HttpPipeline.Map(application, options, endpoint, state, tokens, parts, exporter);
+            var loggers = application.Services.GetRequiredService<ILoggerFactory>();
+            parts = await ServerParts.OpenAsync(options, state, new ServerMetrics(meters), meters, loggers, cancellationToken);
+            identity = new IdentityParts(options, state.Path, authority, tokens, parts.FindServiceAccountAsync, parts.Store.IsNamespaced, loggers);
+            parts.Background.Start("live-requests", identity.Live.RunAsync);
+            HttpPipeline.Map(application, options, endpoint, state, identity, parts, exporter);
             await application.StartAsync(cancellationToken);
-            string address = application.Services.GetRequiredService<IServer>().Features.GetRequiredFeature<IServerAddressesFeature>().Addresses.First();
-            state.PublishServerInfo(new ServerInfo(Environment.ProcessId, address, Version));
-            return new RynxsServer(application, parts, state, exporter, new Uri(address), adminToken, TimeSpan.FromSeconds(options.DrainSeconds));
+            ICollection<string> addresses = application.Services.GetRequiredService<IServer>().Features.GetRequiredFeature<IServerAddressesFeature>().Addresses;
+            var opened = new Opened(identity, authority, new Uri(addresses.First(IsPlain)), addresses.FirstOrDefault(address => !IsPlain(address)) is { } tls ? Reachable(tls) : null, adminToken);
+            PublishTls(state, opened);
+            state.PublishServerInfo(new ServerInfo(Environment.ProcessId, opened.Url.OriginalString, Version, opened.TlsUrl?.OriginalString));
+            return new RynxsServer(application, parts, state, exporter, opened, options);
         }
         catch
         {
@@ -151,9 +173,35 @@ public sealed class RynxsServer : IAsyncDisposable
                 await parts.DisposeAsync();
             }
 
+            identity?.Dispose();
             await application.DisposeAsync();
+            authority.Dispose();
             throw;
         }
+
+        static bool IsPlain(string address) => address.StartsWith("http://", StringComparison.Ordinal);
+    }
+
+    /// <summary>The kubeconfig of the administrator, or none: one that names a port where nobody speaks TLS would only mislead.</summary>
+    private static void PublishTls(StateDirectory state, Opened opened)
+    {
+        if (opened.TlsUrl is not { } url)
+        {
+            File.Delete(state.KubeconfigPath);
+            return;
+        }
+
+        TlsListener.Remember(state.Path, url.Port);
+        KubeconfigFile.Write(state.KubeconfigPath, url, opened.Authority.CertificatePem, new KubeconfigCredential.Token(opened.AdminToken), "rynxs");
+    }
+
+    /// <summary>A listener on every address is told as the loopback one, which the certificate names.</summary>
+    private static Uri Reachable(string address)
+    {
+        var url = new Uri(address);
+        return IPAddress.TryParse(url.Host.Trim('[', ']'), out IPAddress? ip) && (ip.Equals(IPAddress.Any) || ip.Equals(IPAddress.IPv6Any))
+            ? new Uri($"https://127.0.0.1:{url.Port}")
+            : url;
     }
 
     private static ServerStartException? Map(Exception exception, ServerOptions options) => exception switch
@@ -163,6 +211,8 @@ public sealed class RynxsServer : IAsyncDisposable
         LedgerCorruptException corrupt => new(
             StartFailure.StateCorrupt,
             $"The ledger does not verify: {corrupt.Message} ({corrupt.File}, seq {corrupt.Seq}). Run 'rynxs ledger verify' and keep a copy of the state directory.", corrupt),
+        ChainRolledBackException rolledBack => new(StartFailure.StateCorrupt, $"Audit evidence was altered: {rolledBack.Message} Keep a copy of the state directory.", rolledBack),
+        KeyDirectoryException keys => new(StartFailure.StateUnavailable, keys.Message, keys),
         LedgerUnavailableException unavailable => new(StartFailure.StateUnavailable, $"The ledger cannot be opened: {unavailable.Message}", unavailable),
         ResourceStoreOpenException store => new(
             store.Error switch
@@ -174,9 +224,9 @@ public sealed class RynxsServer : IAsyncDisposable
             store.Message, store),
         InvalidDataException data => new(StartFailure.StateCorrupt, data.Message, data),
         Microsoft.AspNetCore.Connections.AddressInUseException or System.Net.Sockets.SocketException => new(
-            StartFailure.AddressUnavailable, $"'{options.Listen}' cannot be listened on: {exception.Message}", exception),
+            StartFailure.AddressUnavailable, $"'{options.Listen}' or '{options.ListenTls}' cannot be listened on: {exception.Message}", exception),
         IOException io when io.InnerException is Microsoft.AspNetCore.Connections.AddressInUseException => new(
-            StartFailure.AddressUnavailable, $"'{options.Listen}' is in use by another program; choose another --listen.", io),
+            StartFailure.AddressUnavailable, $"'{options.Listen}' or '{options.ListenTls}' is in use by another program; choose another --listen or --listen-tls. ({io.Message})", io),
         IOException or UnauthorizedAccessException => new(
             StartFailure.StateUnavailable, $"The state directory '{options.StateDirectory}' cannot be used: {exception.Message}", exception),
         _ => null,
@@ -212,9 +262,13 @@ public sealed class RynxsServer : IAsyncDisposable
         finally
         {
             await _application.DisposeAsync();
+            _identity.Dispose();
+            _authority.Dispose();
             _exporter.Dispose();
             _state.WithdrawServerInfo();
             _state.Dispose();
         }
     }
+
+    private sealed record Opened(IdentityParts Identity, CertificateAuthority Authority, Uri Url, Uri? TlsUrl, string AdminToken);
 }

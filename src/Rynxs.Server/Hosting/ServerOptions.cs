@@ -1,6 +1,8 @@
 using System.Globalization;
 using System.Net;
 using Rynxs.Ledger;
+using Rynxs.Server.Identity;
+using Rynxs.Ledger.Export;
 
 namespace Rynxs.Server.Hosting;
 
@@ -12,6 +14,26 @@ public sealed record ServerOptions
 
     /// <summary><c>ADDRESS:PORT</c>; an IP address or <c>localhost</c>. Port 0 takes a free one. Default <c>127.0.0.1:8002</c>.</summary>
     public string Listen { get; init; } = "127.0.0.1:8002";
+
+    /// <summary>
+    /// Where the server speaks TLS, as <see cref="Listen"/>, or <c>none</c>. Port 0, the default, takes the port of the last start when it is free, else any
+    /// free one; <c>STATE/kubeconfig</c> names it.
+    /// </summary>
+    public string ListenTls { get; init; } = "127.0.0.1:0";
+
+    /// <summary>Further names and addresses of the server's certificate, beside localhost, the loopback addresses and the address of <see cref="ListenTls"/>.</summary>
+    public IReadOnlyList<string> TlsNames { get; init; } = [];
+
+    /// <summary>
+    /// Also serves the workload, network, storage and role kinds of Kubernetes as stored objects: nothing acts on them. Default: the core kinds alone.
+    /// </summary>
+    public bool AllKinds { get; init; }
+
+    /// <summary>Requests that one principal may begin in a second, 1 to 100,000, default 1,000; bursts of twice as many.</summary>
+    public int RequestsPerSecond { get; init; } = 1000;
+
+    /// <summary>An OpenID provider whose tokens count. Null: none.</summary>
+    public OidcOptions? Oidc { get; init; }
 
     /// <summary>Where root filesystems are kept, shared by all states. Null: <c>RYNXS_IMAGES</c>, else <c>images</c> below the default state directory.</summary>
     public string? ImagesDirectory { get; init; }
@@ -28,6 +50,17 @@ public sealed record ServerOptions
     /// <summary>Sandboxes of the execute API at once over all agents, 1 to 4096. Null: four per CPU.</summary>
     public int? MaxConcurrentExecutions { get; init; }
 
+    /// <summary>Signed checkpoints of the ledger and their witnesses.</summary>
+    public Transparency.TransparencyOptions Transparency { get; init; } = new();
+    /// <summary>
+    /// Sandboxes of the execute API that are kept ready, 0 to 500; the pool grows up to four times as many while requests find it empty. 0 (default here; <c>rynxs up</c> asks for 2)
+    /// prepares nothing: each request starts its sandbox by the command line of the runtime.
+    /// </summary>
+    public int WarmSandboxes { get; init; }
+
+    /// <summary>gVisor platform of sandboxes, <c>systrap</c> (default) or <c>ptrace</c>.</summary>
+    public string SandboxPlatform { get; init; } = "systrap";
+
     /// <summary>Where the JSON log lines go. Null: standard error.</summary>
     public TextWriter? LogWriter { get; init; }
 
@@ -37,11 +70,29 @@ public sealed record ServerOptions
     /// <summary>Told what start-up is doing (<c>"Opening the ledger"</c>), for a person. Null when nobody watches.</summary>
     public Action<string>? Progress { get; init; }
 
+    /// <summary>Where every record of the ledger is shipped to (docs/operations/siem.md); at most 8. Default: nowhere.</summary>
+    public IReadOnlyList<string> Exports { get; init; } = [];
+
+    /// <summary>File with the bearer token for HTTP destinations of <see cref="Exports"/>; null for none.</summary>
+    public string? ExportTokenFile { get; init; }
+
+    /// <summary>PEM file with the certificates that TLS destinations must chain to; null: the system's.</summary>
+    public string? ExportCaFile { get; init; }
+
+    /// <summary>Keeps the output of sandboxes as recordings, linked from the audit chain by hash. Default false: output may hold secrets.</summary>
+    public bool RecordSessions { get; init; }
+
     /// <summary>Clock of everything in this process.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 
+    /// <summary>Namespaces that the first start makes beside Kubernetes' own; tests add theirs.</summary>
+    internal IReadOnlyList<string> InitialNamespaces { get; init; } = ["rynxs"];
+
     /// <summary>Puts something between every part and the ledger: the crash tests end the process at a chosen append. Null: nothing.</summary>
     internal Func<ILedger, ILedger>? LedgerDecorator { get; init; }
+
+    /// <summary>Value of <see cref="ListenTls"/> that turns TLS off.</summary>
+    public const string NoTls = "none";
 
     /// <summary>The hash named by the hardened sandbox API's documentation.</summary>
     public const string DefaultConstitutionalHash = "cdd01ef066bc6cf2";
@@ -88,6 +139,30 @@ public sealed record ServerOptions
             problems.Add($"--dangerous-allow-anonymous: only on a loopback address; '{Listen}' can be reached by others.");
         }
 
+        if (ListenTls != NoTls)
+        {
+            if (!TryParseListen(ListenTls, out IPEndPoint? tls))
+            {
+                problems.Add($"--listen-tls: '{ListenTls}' is not ADDRESS:PORT with an IP address (or localhost) and a port from 0 to 65535, and not '{NoTls}'.");
+            }
+            else if (DangerousAllowAnonymous && !IPAddress.IsLoopback(tls.Address))
+            {
+                problems.Add($"--dangerous-allow-anonymous: only on a loopback address; '{ListenTls}' can be reached by others.");
+            }
+        }
+
+        foreach (string name in TlsNames.Where(name => Uri.CheckHostName(name) is not (UriHostNameType.Dns or UriHostNameType.IPv4 or UriHostNameType.IPv6)))
+        {
+            problems.Add($"--tls-name: '{name}' is neither a host name nor an address.");
+        }
+
+        if (RequestsPerSecond is < 1 or > 100_000)
+        {
+            problems.Add(string.Create(CultureInfo.InvariantCulture, $"--max-requests-per-second: {RequestsPerSecond} is not within 1 to 100000."));
+        }
+
+        problems.AddRange(Oidc?.Problems() ?? []);
+
         if (DrainSeconds is < 0 or > 600)
         {
             problems.Add(string.Create(CultureInfo.InvariantCulture, $"--drain-seconds: {DrainSeconds} is not within 0 to 600."));
@@ -98,11 +173,43 @@ public sealed record ServerOptions
             problems.Add(string.Create(CultureInfo.InvariantCulture, $"--max-executions: {MaxConcurrentExecutions} is not within 1 to 4096."));
         }
 
+        if (Exports.Count > 8)
+        {
+            problems.Add("--export: at most 8 destinations.");
+        }
+
+        foreach (string export in Exports)
+        {
+            if (!ExportDestination.TryParse(export, out _, out string? problem))
+            {
+                problems.Add("--export: " + problem);
+            }
+        }
+
+        foreach ((string option, string? file) in ((string, string?)[])[("--export-token-file", ExportTokenFile), ("--export-ca", ExportCaFile)])
+        {
+            if (file is not null && !File.Exists(file))
+            {
+                problems.Add($"{option}: '{file}' does not exist.");
+            }
+        }
+
+        if (WarmSandboxes is < 0 or > 500)
+        {
+            problems.Add(string.Create(CultureInfo.InvariantCulture, $"--warm-sandboxes: {WarmSandboxes} is not within 0 to 500."));
+        }
+
+        if (SandboxPlatform is not ("systrap" or "ptrace"))
+        {
+            problems.Add($"--sandbox-platform: '{SandboxPlatform}' is neither systrap nor ptrace.");
+        }
+
         if (ConstitutionalHash.Length is < 1 or > 128 || !ConstitutionalHash.All(char.IsAsciiHexDigitLower))
         {
             problems.Add("--constitutional-hash: 1 to 128 lowercase hexadecimal digits.");
         }
 
+        problems.AddRange(Transparency.Validate());
         return problems;
     }
 

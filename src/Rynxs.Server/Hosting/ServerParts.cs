@@ -1,11 +1,15 @@
 using System.Diagnostics.Metrics;
+using System.Text.Json.Nodes;
 using Rynxs.Agents.Lifecycle;
 using Rynxs.Agents.Tasks;
 using Rynxs.Ledger;
+using Rynxs.Ledger.Anchors;
+using Rynxs.Ledger.Export;
 using Rynxs.Ledger.Files;
 using Rynxs.Operator.Agents;
 using Rynxs.Resources.Client;
 using Rynxs.Resources.Identity;
+using Rynxs.Resources.Meta;
 using Rynxs.ResourceServer.Storage;
 using Rynxs.Sandbox;
 using Rynxs.Sandbox.GVisor;
@@ -13,10 +17,15 @@ using Rynxs.Sandbox.Images;
 using Rynxs.Server.Agents;
 using Rynxs.Server.Audit;
 using Rynxs.Server.Execution;
+using Rynxs.Server.Export;
+using Rynxs.Server.Execution.Sessions;
 using Rynxs.Server.Health;
+using Rynxs.Server.Identity;
 using Rynxs.Server.Metrics;
+using Rynxs.Server.Recording;
 using Rynxs.Server.Secrets;
 using Rynxs.Server.State;
+using Rynxs.Server.Transparency;
 
 namespace Rynxs.Server.Hosting;
 
@@ -40,6 +49,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
 
     public required ServerMetrics Metrics { get; init; }
     public ILedgerChain Control { get; private set; } = null!; // Set by OpenAsync before anyone sees the instance.
+    public CheckpointPublisher Publisher { get; private set; } = null!; // As above.
     public ResourceStore Store { get; private set; } = null!; // As above.
     public ImageStore Images { get; private set; } = null!; // As above.
     public ISandboxRuntime Runtime { get; private set; } = null!; // As above.
@@ -47,6 +57,9 @@ internal sealed partial class ServerParts : IAsyncDisposable
     public AgentChains Chains { get; private set; } = null!; // As above.
     public AgentWorkspaces Workspaces { get; private set; } = null!; // As above.
     public SandboxExecutor Executor { get; private set; } = null!; // As above.
+    /// <summary>Null unless sessions are recorded.</summary>
+    public SessionRecordings? Recordings { get; private set; }
+    public SandboxSessions Sessions { get; private set; } = null!; // As above.
     public ExecutionRecords Executions { get; } = new();
     public DeniedRequestLog Denied { get; private set; } = null!; // As above.
     public ServerHealth Health { get; private set; } = null!; // As above.
@@ -104,25 +117,83 @@ internal sealed partial class ServerParts : IAsyncDisposable
         FileLedger files = await FileLedger.OpenAsync(
             new FileLedgerOptions { Directory = _state.LedgerDirectory, TimeProvider = _options.TimeProvider }, cancellationToken);
         _opened.Push(files);
-        ILedger ledger = _options.LedgerDecorator?.Invoke(files) ?? files;
+        var ledger = new AnchoredLedger(_options.LedgerDecorator?.Invoke(files) ?? files);
         Control = await ledger.OpenAsync(ChainId.Control, new ChainOptions(), cancellationToken);
+        Publisher = await CheckpointPublisher.OpenAsync(
+            ledger, Control, _state.LedgerDirectory, _state.LedgerKeysDirectory, _options.Transparency, _options.TimeProvider,
+            loggers.CreateLogger<CheckpointPublisher>(), cancellationToken);
+        _opened.Push(Publisher);
         Denied = new DeniedRequestLog(Control, _options.TimeProvider, loggers.CreateLogger<DeniedRequestLog>());
 
         Report("Opening the objects");
         Store = await ResourceStore.OpenAsync(
-            new ResourceStoreOptions { Path = _state.ObjectsPath, TimeProvider = _options.TimeProvider, MutationLog = new LedgerMutationLog(Control) },
-            cancellationToken);
+            new ResourceStoreOptions
+            {
+                Path = _state.ObjectsPath,
+                TimeProvider = _options.TimeProvider,
+                MutationLog = new LedgerMutationLog(Control),
+                AllKinds = _options.AllKinds,
+                RequireNamespaces = true,
+                InitialNamespaces = _options.InitialNamespaces,
+            },
+            cancellationToken,
+            loggers.CreateLogger<ResourceStore>());
         _opened.Push(Store);
         await Store.BurnVersionsThroughAsync(await LedgerMutationLog.HighestVersionAsync(Control, cancellationToken), cancellationToken);
+        await Store.EnsureNamespacesAsync(cancellationToken);
 
         await OpenSandboxesAsync(meters, loggers, cancellationToken);
         Workspaces = new AgentWorkspaces(_state.WorkspacesDirectory);
         Chains = new AgentChains(ledger, Workspaces);
+        if (_options.RecordSessions)
+        {
+            Recordings = new SessionRecordings(Path.Combine(_state.Path, "recordings"), Chains, _options.TimeProvider, loggers.CreateLogger<SessionRecordings>());
+        }
+
         await OpenExecutorAsync(loggers, cancellationToken);
         OpenAgents(ledger, meters, loggers);
         Health = new ServerHealth(_state, Control, Store, Runtime, _options.TimeProvider);
         Metrics.Observe(() => Gate.Queued, () => Agents.List().Count, () => Control.Head.Seq);
+        OpenExports(meters, loggers);
         StartLoops(loggers);
+    }
+
+    private LedgerExports? _exports;
+
+    private void OpenExports(IMeterFactory meters, ILoggerFactory loggers)
+    {
+        if (_options.Exports.Count == 0)
+        {
+            return;
+        }
+
+        List<ExportDestination> destinations = [];
+        foreach (string text in _options.Exports)
+        {
+            if (ExportDestination.TryParse(text, out ExportDestination? destination, out _))
+            {
+                destinations.Add(destination); // The others were refused with the options.
+            }
+        }
+
+        try
+        {
+            _exports = LedgerExports.Open(
+                destinations,
+                _state.Path,
+                new ExportTargetOptions
+                {
+                    Version = RynxsServer.Version,
+                    BearerToken = _options.ExportTokenFile is { } file ? File.ReadAllText(file).Trim() : null,
+                    CaFile = _options.ExportCaFile,
+                },
+                _options.TimeProvider, meters, loggers.CreateLogger<LedgerExports>());
+            _opened.Push(_exports);
+        }
+        catch (ExportException exception)
+        {
+            throw new ServerStartException(StartFailure.StateCorrupt, $"--export: {exception.Message}", exception);
+        }
     }
 
     private ExecutionGate Gate { get; set; } = null!; // As above.
@@ -130,9 +201,19 @@ internal sealed partial class ServerParts : IAsyncDisposable
     private async Task OpenSandboxesAsync(IMeterFactory meters, ILoggerFactory loggers, CancellationToken cancellationToken)
     {
         Images = new ImageStore(new ImageStoreOptions { Directory = ImagesDirectory(_options), TimeProvider = _options.TimeProvider });
-        Runtime = new GVisorRuntime(
-            new GVisorOptions { StateKey = GVisorOptions.StateKeyOf(_state.Path), TimeProvider = _options.TimeProvider }, Images,
-            loggers.CreateLogger<GVisorRuntime>(), meters);
+        var gvisor = new GVisorRuntime(
+            new GVisorOptions
+            {
+                StateKey = GVisorOptions.StateKeyOf(_state.Path),
+                DefaultPlatform = _options.SandboxPlatform,
+                SpawnerCommand = SandboxSpawnerRole.CommandOfThisProgram(),
+                Templates = ExecutionSandboxes.Templates(_options.WarmSandboxes),
+                TimeProvider = _options.TimeProvider,
+            },
+            Images,
+            loggers.CreateLogger<GVisorRuntime>(),
+            meters);
+        Runtime = gvisor;
         _opened.Push(Runtime);
 
         Report("Removing what an earlier process left");
@@ -146,6 +227,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
         {
             Report("Checking the sandbox image");
             await Images.EnsureBuiltInAsync(_options.Progress is { } progress ? new ProgressText(progress) : null, cancellationToken);
+            gvisor.StartPools();
         }
         catch (ImageException exception)
         {
@@ -166,9 +248,11 @@ internal sealed partial class ServerParts : IAsyncDisposable
         Gate = new ExecutionGate(_options.MaxConcurrentExecutions ?? Environment.ProcessorCount * 4);
         Executor = new SandboxExecutor(
             new SandboxExecutorServices(
-                Runtime, Images, Chains, new ExecutionPolicy(Store.For(Principal.System), _options.TimeProvider), Gate, pending, Executions, Metrics, _options.TimeProvider),
+                Runtime, Images, Chains, new ExecutionPolicy(Store.For(Principal.System), _options.TimeProvider), Gate, pending, Executions, Metrics, _options.TimeProvider,
+                Recordings),
             loggers.CreateLogger<SandboxExecutor>());
         _opened.Push(Executor);
+        Sessions = new SandboxSessions(Executor, _options.TimeProvider, loggers.CreateLogger<SandboxSessions>());
     }
 
     private void OpenAgents(ILedger ledger, IMeterFactory meters, ILoggerFactory loggers)
@@ -209,7 +293,20 @@ internal sealed partial class ServerParts : IAsyncDisposable
         _background = new BackgroundParts(loggers.CreateLogger<BackgroundParts>());
         _background.Start("agent-controller", agents.RunAsync);
         _background.Start("task-controller", tasks.RunAsync);
+        _background.Start("sandbox-sessions", Sessions.RunAsync);
         _background.Start("denied-requests", Denied.RunAsync);
+        _background.Start("checkpoint-publisher", Publisher.RunAsync);
+        if (_exports is not null)
+        {
+            _background.Start("ledger-exports", _exports.RunAsync);
+        }
+    }
+
+    /// <summary>A service account as it is now; one that is being deleted is gone.</summary>
+    public async ValueTask<ServiceAccount?> FindServiceAccountAsync(string resourceNamespace, string name, CancellationToken cancellationToken)
+    {
+        JsonObject? document = await Store.FindDocumentAsync("", "serviceaccounts", new NamespacedName(resourceNamespace, name), cancellationToken);
+        return document is null ? null : ServiceAccount.Read(document);
     }
 
     private static string ImagesDirectory(ServerOptions options)

@@ -1,10 +1,11 @@
 using System.Buffers.Text;
 using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Rynxs.Resources.Identity;
-using Rynxs.Server.State;
+using Rynxs.Server.Tls;
 
 namespace Rynxs.Server.Identity;
 
@@ -29,9 +30,13 @@ public sealed class TokenStore
     /// <param name="timeProvider">Clock for expiry.</param>
     public TokenStore(string stateDirectory, TimeProvider timeProvider)
     {
+        StateDirectory = stateDirectory;
         _path = Path.Combine(stateDirectory, "tokens.json");
         _timeProvider = timeProvider;
     }
+
+    /// <summary>The state directory whose tokens these are.</summary>
+    public string StateDirectory { get; }
 
     /// <summary>Makes a token. It is returned once and cannot be read back.</summary>
     /// <param name="name">Principal name, 1 to 128 visible characters, such as <c>user:ada</c> or <c>agent:NAMESPACE/NAME</c>; unique.</param>
@@ -40,6 +45,39 @@ public sealed class TokenStore
     /// <param name="expires">Moment after which it is refused; null for never.</param>
     /// <exception cref="ArgumentException">A value is out of range, or the name is taken.</exception>
     public string Create(string name, IReadOnlySet<Role> roles, IReadOnlySet<string>? namespaces, DateTimeOffset? expires)
+    {
+        string token = Prefix + Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32));
+        Add(name, Hash(token), certificate: false, roles, namespaces, expires);
+        return token;
+    }
+
+    /// <summary>Makes a client certificate and records it. Its key is returned once and kept nowhere.</summary>
+    /// <param name="authority">Signs it.</param>
+    /// <param name="name">As for <see cref="Create"/>; the certificate's CN, so 64 characters at most (RFC 5280).</param>
+    /// <param name="roles">At least one; each is an O of the certificate.</param>
+    /// <param name="namespaces">Where it counts; null for everywhere.</param>
+    /// <param name="expires">Moment after which it is refused; null for a year, which is also the longest.</param>
+    public (string CertificatePem, string KeyPem) CreateCertificate(
+        CertificateAuthority authority, string name, IReadOnlySet<Role> roles, IReadOnlySet<string>? namespaces, DateTimeOffset? expires)
+    {
+        if (name.Length > 64)
+        {
+            throw new ArgumentException("name: at most 64 characters fit into a certificate.", nameof(name));
+        }
+
+        TimeSpan lifetime = expires is { } end ? end - _timeProvider.GetUtcNow() : CertificateAuthority.ClientLifetime;
+        if (lifetime <= TimeSpan.Zero)
+        {
+            throw new ArgumentException("expires: a certificate that has ended already is of no use.", nameof(expires));
+        }
+
+        using X509Certificate2 certificate = authority.IssueClient(name, roles, lifetime);
+        using ECDsa key = certificate.GetECDsaPrivateKey() ?? throw new InvalidOperationException("A certificate that was just made has its key.");
+        Add(name, Thumbprint(certificate), certificate: true, roles, namespaces, certificate.NotAfter.ToUniversalTime());
+        return (certificate.ExportCertificatePem() + "\n", key.ExportPkcs8PrivateKeyPem() + "\n");
+    }
+
+    private void Add(string name, string sha256, bool certificate, IReadOnlySet<Role> roles, IReadOnlySet<string>? namespaces, DateTimeOffset? expires)
     {
         if (name.Length is 0 or > 128 || !name.All(c => c is > ' ' and < (char)127))
         {
@@ -56,7 +94,6 @@ public sealed class TokenStore
             throw new ArgumentException("roles: at least one is required.", nameof(roles));
         }
 
-        string token = Prefix + Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32));
         lock (_gate)
         {
             List<TokenRecord> records = [.. Load_NeedsLock()];
@@ -68,7 +105,8 @@ public sealed class TokenStore
             records.Add(new TokenRecord
             {
                 Name = name,
-                Sha256 = Hash(token),
+                Sha256 = sha256,
+                Certificate = certificate,
                 Roles = [.. roles.Order()],
                 Namespaces = namespaces is null ? null : [.. namespaces.Order(StringComparer.Ordinal)],
                 Created = _timeProvider.GetUtcNow(),
@@ -76,8 +114,6 @@ public sealed class TokenStore
             });
             Save_NeedsLock(records);
         }
-
-        return token;
     }
 
     /// <summary>The tokens, without anything that could be used as one.</summary>
@@ -125,13 +161,25 @@ public sealed class TokenStore
             }
         }
 
-        if (match is null || match.Expires <= _timeProvider.GetUtcNow())
-        {
-            return null;
-        }
-
-        return new Principal(match.Name, match.Roles.ToHashSet(), match.Namespaces?.ToHashSet(StringComparer.Ordinal));
+        return match is null || match.Certificate ? null : Counting(match);
     }
+
+    /// <summary>Whom a client certificate is recorded for; null when it is not recorded (any more) or has ended.</summary>
+    internal Principal? FindCertificate(X509Certificate2 certificate)
+    {
+        string thumbprint = Thumbprint(certificate);
+        return List().FirstOrDefault(record => record.Certificate && record.Sha256 == thumbprint) is { } match ? Counting(match) : null;
+    }
+
+    /// <summary>The principal of a name, for an administrator's questions about it; null when there is none.</summary>
+    internal Principal? Find(string name) => List().FirstOrDefault(record => record.Name == name) is { } match ? Counting(match) : null;
+
+    private Principal? Counting(TokenRecord record) => record.Expires <= _timeProvider.GetUtcNow()
+        ? null
+        : new Principal(record.Name, record.Roles.ToHashSet(), record.Namespaces?.ToHashSet(StringComparer.Ordinal))
+        {
+            Groups = [.. record.Roles.Select(role => CertificateAuthority.RolePrefix + role.ToString().ToLowerInvariant()), "system:authenticated"],
+        };
 
     /// <summary>The administrator's token from <c>STATE/token</c>; made, with its record, when it is missing or unknown.</summary>
     internal string EnsureAdminToken(string tokenPath)
@@ -141,16 +189,18 @@ public sealed class TokenStore
             string existing = File.ReadAllText(tokenPath).Trim();
             if (existing.Length > 0 && Authenticate(existing)?.Roles.Contains(Role.Admin) == true)
             {
-                File.SetUnixFileMode(tokenPath, StateDirectory.PrivateFile);
+                File.SetUnixFileMode(tokenPath, State.StateDirectory.PrivateFile);
                 return existing;
             }
         }
 
         Revoke(AdminName);
         string token = Create(AdminName, new HashSet<Role> { Role.Admin }, namespaces: null, expires: null);
-        StateDirectory.WriteAtomically(tokenPath, Encoding.ASCII.GetBytes(token + "\n"));
+        State.StateDirectory.WriteAtomically(tokenPath, Encoding.ASCII.GetBytes(token + "\n"));
         return token;
     }
+
+    private static string Thumbprint(X509Certificate2 certificate) => Convert.ToHexStringLower(SHA256.HashData(certificate.RawDataMemory.Span));
 
     private static string Hash(string token) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(token)));
 
@@ -192,19 +242,22 @@ public sealed class TokenStore
 
     private void Save_NeedsLock(IReadOnlyList<TokenRecord> records)
     {
-        StateDirectory.WriteAtomically(_path, JsonSerializer.SerializeToUtf8Bytes(new TokenFile { Tokens = records }, TokenJson.Default.TokenFile));
+        State.StateDirectory.WriteAtomically(_path, JsonSerializer.SerializeToUtf8Bytes(new TokenFile { Tokens = records }, TokenJson.Default.TokenFile));
         _loaded = (-1, default, []);
     }
 }
 
-/// <summary>A token as kept: who, what, where, until when, and the SHA-256 of the token.</summary>
+/// <summary>A token or client certificate as kept: who, what, where, until when, and its SHA-256.</summary>
 public sealed record TokenRecord
 {
     /// <summary>Principal name.</summary>
     public required string Name { get; init; }
 
-    /// <summary>Lowercase hexadecimal SHA-256 of the token's text.</summary>
+    /// <summary>Lowercase hexadecimal SHA-256 of the token's text, or of a certificate's DER form.</summary>
     public required string Sha256 { get; init; }
+
+    /// <summary>Whether it is a client certificate.</summary>
+    public bool Certificate { get; init; }
 
     /// <summary>What it may do.</summary>
     public required IReadOnlyList<Role> Roles { get; init; }

@@ -68,8 +68,10 @@ internal sealed partial class ProblemMapping(RequestDelegate next, ILogger<Probl
         AgentStartException start => new Problem(StatusCodes.Status409Conflict, "agent_cannot_start", $"{start.Code}: {start.Message}"),
         MessageRefusedException message => new Problem(
             message.Code == "too_long" ? StatusCodes.Status413PayloadTooLarge : StatusCodes.Status422UnprocessableEntity, $"message_{message.Code}", message.Message, "text"),
-        SandboxRefusedException refused => new Problem(
+        SandboxRefusedException { Control: "runtime" } refused => new Problem(
             StatusCodes.Status503ServiceUnavailable, "sandbox_refused", $"The sandbox was refused: {refused.Message} (control: {refused.Control})"),
+        SandboxRefusedException refused => new Problem(
+            StatusCodes.Status409Conflict, "control_not_shown", $"The sandbox was refused: {refused.Message} (control: {refused.Control})"),
         SandboxStartException start => new Problem(StatusCodes.Status422UnprocessableEntity, "start_failed", $"The program did not start: {start.Message}"),
         ImageException image => new Problem(StatusCodes.Status503ServiceUnavailable, "image_unavailable", image.Message),
         LedgerUnavailableException => new Problem(

@@ -32,8 +32,10 @@ internal sealed class StateDirectory : IDisposable
     public string AgentsDirectory => System.IO.Path.Combine(Path, "agents");
     public string SecretsDirectory => System.IO.Path.Combine(Path, "secrets");
     public string ExecutionsDirectory => System.IO.Path.Combine(Path, "executions");
+    public string LedgerKeysDirectory => System.IO.Path.Combine(Path, "keys", "ledger");
     public string ObjectsPath => System.IO.Path.Combine(Path, "objects.db");
     public string TokensPath => System.IO.Path.Combine(Path, "tokens.json");
+    public string KubeconfigPath => System.IO.Path.Combine(Path, "kubeconfig");
     public string TokenPath => System.IO.Path.Combine(Path, "token");
 
     /// <summary>12 hexadecimal digits that stand for this state in short paths and cgroup names.</summary>
@@ -168,7 +170,8 @@ internal sealed class StateDirectory : IDisposable
 /// <param name="Pid">The server's process.</param>
 /// <param name="Url">Base URL, such as <c>http://127.0.0.1:8002</c>.</param>
 /// <param name="Version">Version of the server.</param>
-public sealed record ServerInfo(int Pid, string Url, string Version);
+/// <param name="TlsUrl">Base URL over TLS; null when it does not speak TLS.</param>
+public sealed record ServerInfo(int Pid, string Url, string Version, string? TlsUrl = null);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true)]
 [JsonSerializable(typeof(ServerInfo))]

@@ -78,11 +78,4 @@ public sealed class TokenStoreTests : IDisposable
         tokens.Distinct().Count().ShouldBe(50);
         tokens.Select(token => System.Buffers.Text.Base64Url.DecodeFromChars(token.AsSpan(TokenStore.Prefix.Length)).Length).Distinct().ShouldBe([32]);
     }
-
-    private sealed class MovedTime : TimeProvider
-    {
-        public TimeSpan Offset { get; set; }
-
-        public override DateTimeOffset GetUtcNow() => DateTimeOffset.UnixEpoch + Offset;
-    }
 }

@@ -33,7 +33,14 @@ public sealed class TestServer : IAsyncDisposable
     public static async Task<TestServer> StartAsync(string? state = null, Func<ServerOptions, ServerOptions>? configure = null)
     {
         var log = new StringWriter();
-        var options = new ServerOptions { StateDirectory = state ?? NewStatePath(), Listen = "127.0.0.1:0", LogWriter = TextWriter.Synchronized(log), DrainSeconds = 5 };
+        var options = new ServerOptions
+        {
+            StateDirectory = state ?? NewStatePath(),
+            Listen = "127.0.0.1:0",
+            LogWriter = TextWriter.Synchronized(log),
+            DrainSeconds = 5,
+            InitialNamespaces = ["rynxs", "team", "team-a", "team-b"],
+        };
         RynxsServer server = await RynxsServer.StartAsync(configure?.Invoke(options) ?? options, TestContext.Current.CancellationToken);
         return new TestServer(server, log, ownsState: state is null);
     }

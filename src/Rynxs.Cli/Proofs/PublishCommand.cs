@@ -1,0 +1,82 @@
+using System.CommandLine;
+using System.Globalization;
+using Rynxs.Cli.Terminal;
+using Rynxs.Ledger;
+using Rynxs.Ledger.Anchors;
+using Rynxs.Ledger.Files;
+using Rynxs.Ledger.Keys;
+using Rynxs.Ledger.Merkle;
+using Rynxs.Ledger.Witnessing;
+using Rynxs.Server.Transparency;
+
+namespace Rynxs.Cli.Proofs;
+
+/// <summary><c>rynxs ledger publish</c>: anchors and signs a ledger that no server has open. A server does this by itself.</summary>
+internal static class PublishCommand
+{
+    public static Command Create(Screen screen)
+    {
+        Argument<string?> path = ProofArguments.Ledger();
+        Option<string?> keys = ProofArguments.KeyDirectoryOption();
+        Option<string?> policy = ProofArguments.Policy();
+        var token = new Option<string?>("--witness-token") { Description = "File with the token that the witnesses want.", HelpName = "FILE" };
+        var timeout = new Option<int>("--witness-timeout") { Description = "Seconds that each witness has, 1 to 60.", HelpName = "SECONDS", DefaultValueFactory = _ => 5 };
+        var command = new Command("publish", "Anchors the agents' chains and signs a checkpoint of a ledger that is not open elsewhere; prints it.")
+        {
+            path, keys, policy, token, timeout,
+        };
+        command.SetAction((parsed, cancellationToken) => ProofArguments.GuardAsync(async () =>
+        {
+            int seconds = parsed.GetValue(timeout);
+            if (seconds is < 1 or > 60)
+            {
+                throw new CliException($"--witness-timeout: {seconds} is not within 1 to 60.", ExitCodes.Usage);
+            }
+
+            string directory = ProofArguments.LedgerOf(parsed, path);
+            WitnessSetup witnesses = WitnessSetup.Read(parsed.GetValue(policy), parsed.GetValue(token));
+            using KeyDirectory signing = KeyDirectory.Open(ProofArguments.KeyDirectoryOf(parsed, keys));
+            using var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false });
+            await using var ledger = new AnchoredLedger(await FileLedger.OpenAsync(new FileLedgerOptions { Directory = directory }, cancellationToken));
+            foreach (ChainId chain in ledger.ListChains())
+            {
+                await ledger.OpenAsync(chain, new ChainOptions(), cancellationToken);
+            }
+
+            TransparencyLog log = await TransparencyLog.OpenAsync(
+                new TransparencyLogOptions
+                {
+                    Ledger = ledger,
+                    Control = await ledger.OpenAsync(ChainId.Control, new ChainOptions(), cancellationToken),
+                    Trees = chain => new FileTreeStore(Path.Combine(directory, chain.RelativePath)),
+                    Keys = signing,
+                    Witnesses = [.. witnesses.Endpoints.Select(endpoint => new WitnessClient(http, endpoint, TimeSpan.FromSeconds(seconds)))],
+                    Quorum = witnesses.Quorum,
+                },
+                cancellationToken);
+            return Show(screen, await log.PublishAsync(cancellationToken), Path.Combine(directory, "control", FileTreeStore.DirectoryName, TilePath.Checkpoint));
+        }));
+        return command;
+    }
+
+    private static int Show(Screen screen, TransparencyStatus status, string checkpoint)
+    {
+        screen.Text(File.ReadAllText(checkpoint));
+        foreach (WitnessReply reply in status.Witnesses)
+        {
+            screen.Note(string.Create(CultureInfo.InvariantCulture, $"witness {reply.Witness}: {reply.Outcome.ToString().ToLowerInvariant()}{(reply.Detail is null ? "" : ": " + reply.Detail)}"));
+        }
+
+        foreach (string alarm in status.Alarms)
+        {
+            screen.Note("ALARM " + alarm);
+        }
+
+        if (!status.QuorumMet)
+        {
+            screen.Note("rynxs: fewer witnesses cosigned than the policy requires.");
+        }
+
+        return status.Alarms.Count > 0 ? ExitCodes.VerificationFailed : status.QuorumMet ? ExitCodes.Ok : ExitCodes.Failure;
+    }
+}

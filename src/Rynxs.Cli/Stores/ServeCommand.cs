@@ -1,0 +1,45 @@
+using System.CommandLine;
+using Rynxs.Cli.Client;
+using Rynxs.Cli.Terminal;
+using Rynxs.Server.Hosting;
+using Rynxs.Server.LedgerRole;
+
+namespace Rynxs.Cli.Stores;
+
+/// <summary><c>rynxs ledger serve</c>: the role <c>ledger</c>.</summary>
+internal static class ServeCommand
+{
+    public static Command Create(Screen screen)
+    {
+        var store = new Option<string>("--store") { Description = StoreArguments.Forms, HelpName = "LOCATION", Required = true };
+        var listen = new Option<string>("--listen") { Description = "Address and port, plain HTTP; port 0 for a free one.", HelpName = "ADDRESS:PORT", DefaultValueFactory = _ => "127.0.0.1:8004" };
+        var command = new Command("serve", "Runs the role ledger: others append and read over HTTP with tokens of 'rynxs token create'. Until it is interrupted.") { store, listen };
+        command.SetAction((parsed, cancellationToken) => StoreArguments.GuardAsync(async () =>
+        {
+            LedgerRoleServer server;
+            try
+            {
+                server = await LedgerRoleServer.StartAsync(
+                    new LedgerRoleOptions { Store = parsed.GetRequiredValue(store), Listen = parsed.GetRequiredValue(listen), StateDirectory = ClientSettings.StateDirectoryOf(parsed) },
+                    cancellationToken);
+            }
+            catch (ServerStartException exception)
+            {
+                throw new CliException(exception.Message, exception.ExitCode);
+            }
+
+            await using (server)
+            {
+                screen.Line($"The ledger role listens on {server.Url} (store {parsed.GetRequiredValue(store)}).");
+                var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+                await using (cancellationToken.Register(() => stopped.TrySetResult()))
+                {
+                    await Task.WhenAny(stopped.Task, server.Completion);
+                }
+            }
+
+            return ExitCodes.Ok;
+        }));
+        return command;
+    }
+}
