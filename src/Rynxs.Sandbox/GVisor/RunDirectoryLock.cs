@@ -9,11 +9,18 @@ internal static class RunDirectoryLock
     private const int LockExclusive = 2, LockNoWait = 4, Poll = 20;
     private static readonly TimeSpan SpawnerDeadline = TimeSpan.FromSeconds(20);
 
+    /// <summary>
+    /// How long the lock must be held by somebody before that is an owner: the spawner of a dead one holds it for the moment in which it removes the
+    /// directory, whoever looks at it for the blink of the look, and a child that is being started until it executes its program.
+    /// </summary>
+    private static readonly TimeSpan OwnerPatience = TimeSpan.FromSeconds(2);
+
     /// <summary>Makes the directory ours and returns the descriptor that holds it. Waits for the spawner of an owner that died: it cleans up just then.</summary>
     /// <exception cref="SandboxRefusedException">Another process owns it.</exception>
     public static int Take(GVisorOptions options, string runscRoot)
     {
         long begin = options.TimeProvider.GetTimestamp();
+        long? heldSince = null;
         while (true)
         {
             Directory.CreateDirectory(options.RunDirectory);
@@ -31,7 +38,9 @@ internal static class RunDirectoryLock
                 _ = Libc.close(file);
             }
 
-            if ((!isOurs && !spawnerLives) || IsHeldByAnother(options) || options.TimeProvider.GetElapsedTime(begin) > SpawnerDeadline)
+            heldSince = IsHeldByAnother(options) ? heldSince ?? options.TimeProvider.GetTimestamp() : null;
+            bool isOwned = heldSince is { } since && options.TimeProvider.GetElapsedTime(since) > OwnerPatience;
+            if (isOwned || options.TimeProvider.GetElapsedTime(begin) > SpawnerDeadline)
             {
                 RemoveIfEmpty(options.RunDirectory);
                 throw new SandboxRefusedException("runtime", $"The run directory {options.RunDirectory} is used by another process of the same state.");
