@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text;
 using Rynxs.Cli.LedgerFiles;
+using Rynxs.Cli.Output;
 using Rynxs.Cli.Terminal;
 using Rynxs.Ledger;
 using Rynxs.Ledger.Forensics;
@@ -47,7 +48,7 @@ internal static class ForensicsCommand
                 "html" => ForensicHtml.Write(report).TrimEnd('\n'),
                 _ => Table(report),
             };
-            Write(screen, parsed.GetValue(file), text);
+            ReportOutput.Write(screen, parsed.GetValue(file), text);
             return Task.FromResult(report.Clean ? ExitCodes.Ok : ExitCodes.VerificationFailed);
         });
         return command;
@@ -123,23 +124,5 @@ internal static class ForensicsCommand
         return unit > 0 && long.TryParse(text[..^1], NumberStyles.None, CultureInfo.InvariantCulture, out long number) && number is > 0 and <= 36_500
             ? TimeSpan.FromSeconds(number * unit)
             : throw new CliException($"--gap: '{text}' is not a span such as 30m, 2h or 1d.", ExitCodes.Usage);
-    }
-
-    private static void Write(Screen screen, string? file, string text)
-    {
-        if (file is null)
-        {
-            screen.Line(text);
-            return;
-        }
-
-        try
-        {
-            File.WriteAllText(file, text + "\n");
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new CliException($"'{file}' cannot be written: {exception.Message}");
-        }
     }
 }

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text;
 using System.Text.Json.Nodes;
+using Rynxs.Cli.Output;
 using Rynxs.Cli.Terminal;
 using Rynxs.Ledger.Replay;
 
@@ -44,7 +45,7 @@ internal static class AuditReportCommand
                 "md" => Markdown(report, parsed.GetValue(summary)),
                 _ => Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(JsonText(shown))),
             };
-            Write(screen, parsed.GetValue(output), text);
+            ReportOutput.Write(screen, parsed.GetValue(output), text);
             return Task.FromResult(report.Holds ? ExitCodes.Ok : ExitCodes.VerificationFailed);
         });
         return command;
@@ -85,22 +86,4 @@ internal static class AuditReportCommand
 
     private static string Cell(string? text) => LogArguments.OneLine(text ?? "-", 400)
         .Replace("\\", "\\\\", StringComparison.Ordinal).Replace("|", "\\|", StringComparison.Ordinal).Replace("<", "&lt;", StringComparison.Ordinal);
-
-    private static void Write(Screen screen, string? file, string text)
-    {
-        if (file is null)
-        {
-            screen.Line(text);
-            return;
-        }
-
-        try
-        {
-            File.WriteAllText(file, text + "\n");
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new CliException($"'{file}' cannot be written: {exception.Message}");
-        }
-    }
 }
