@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net;
+using System.Net.Http.Headers;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 
@@ -23,13 +24,18 @@ internal static class KubernetesServer
         string key = Path.Combine(directory, "sa.key");
         using (RSA rsa = RSA.Create(2048))
             await File.WriteAllTextAsync(key, rsa.ExportRSAPrivateKeyPem());
-        Process server = Spawn(executables, "kube-apiserver", $"--etcd-servers={etcdUrl}", $"--secure-port={ports[2]}", "--bind-address=127.0.0.1", $"--cert-dir={directory}",
+        // With AlwaysAllow the server takes nobody without a name, so a token of this run alone.
+        string token = Convert.ToHexString(RandomNumberGenerator.GetBytes(16));
+        string tokens = Path.Combine(directory, "tokens.csv");
+        await File.WriteAllTextAsync(tokens, $"{token},bench,bench\n");
+        Process server = Spawn(executables, "kube-apiserver", $"--token-auth-file={tokens}", $"--etcd-servers={etcdUrl}", $"--secure-port={ports[2]}", "--bind-address=127.0.0.1", $"--cert-dir={directory}",
             "--service-account-issuer=https://localhost", $"--service-account-key-file={key}", $"--service-account-signing-key-file={key}", "--authorization-mode=AlwaysAllow",
             "--disable-admission-plugins=ServiceAccount", "--service-cluster-ip-range=10.0.0.0/24", "--v=0");
         SocketsHttpHandler handler = new() { MaxConnectionsPerServer = 4096 };
         // The server made its certificate a moment ago, on this machine, for nobody else.
         handler.SslOptions.RemoteCertificateValidationCallback = (_, _, _, _) => true;
         HttpClient client = new(handler) { BaseAddress = new Uri($"https://127.0.0.1:{ports[2]}"), Timeout = TimeSpan.FromMinutes(5) };
+        client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
         using CancellationTokenSource patience = new(TimeSpan.FromMinutes(2));
         while (true)
         {

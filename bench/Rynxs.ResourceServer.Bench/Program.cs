@@ -20,6 +20,7 @@ List<Result> results = [];
 await using (Server ours = await OurServer.StartAsync())
     results.Add(await workload.RunAsync("rynxs", ours));
 results[0] = results[0] with { Start = await OurServer.MeasureStartAsync(workload.Objects) };
+Console.WriteLine(Result.Table(results)); // Before the peer, whose start may fail.
 
 if (args.Contains("--no-peer"))
 {
