@@ -265,9 +265,21 @@ provide_s3_server() {
 
 # --- the SDK -------------------------------------------------------------------------------------------------------------------------
 
+# The SDK wants a home to write to, and refuses to tell its own version without one (a service account, or HOME kept from somebody else).
+provide_sdk_home() {
+  [[ -n ${DOTNET_CLI_HOME:-} || ( -n ${HOME:-} && -w $HOME ) ]] && return 0
+  local home
+  home="${TMPDIR:-/tmp}/rynxs-dotnet-$(id -u)"
+  mkdir -m 700 "$home" 2>/dev/null || [[ -d $home && -O $home && ! -L $home ]] || die "$home is not a directory of yours; set DOTNET_CLI_HOME to one."
+  export DOTNET_CLI_HOME=$home
+}
+
 require_sdk() {
+  local reason
   if command -v dotnet >/dev/null; then
-    (cd "$root" && dotnet --version >/dev/null 2>&1) && return 0
+    provide_sdk_home
+    reason=$(cd "$root" && dotnet --version 2>&1) && return 0
+    say "dotnet --version: $(head -n 1 <<<"$reason")"
     die "the .NET SDK here does not satisfy global.json (10.0.1xx or newer of 10.0): $(dotnet --list-sdks 2>/dev/null | tr '\n' ' ')" \
       "Install the .NET 10 SDK: https://learn.microsoft.com/dotnet/core/install/linux"
   fi
