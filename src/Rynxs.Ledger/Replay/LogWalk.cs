@@ -128,7 +128,30 @@ internal sealed record LineBlock(string File, ReadOnlyMemory<byte> Utf8, bool To
 {
     /// <summary>Every complete line of a log, in blocks. What follows the last newline of the last file is an unfinished write and left out.</summary>
     /// <exception cref="LedgerCorruptException">A file that is not the last ends in the middle of a line.</exception>
-    public static IEnumerable<LineBlock> Read(LogSource source, int blockBytes)
+    public static IEnumerable<LineBlock> Read(LogSource source, int blockBytes) =>
+        source.Lines is { } lines ? OfStore(source.Files[0], lines(), blockBytes) : OfFiles(source, blockBytes);
+
+    private static IEnumerable<LineBlock> OfStore(string name, IEnumerable<ReadOnlyMemory<byte>> pieces, int blockBytes)
+    {
+        foreach (ReadOnlyMemory<byte> piece in pieces)
+        {
+            ReadOnlyMemory<byte> rest = piece.ToArray(); // Records keep their block; the store uses its memory again.
+            while (rest.Length > 0)
+            {
+                int whole = rest.Length <= blockBytes ? rest.Length : rest.Span[..blockBytes].LastIndexOf((byte)'\n') + 1;
+                whole = whole > 0 ? whole : rest.Span.IndexOf((byte)'\n') + 1;
+                if (whole == 0 || rest.Span[whole - 1] != '\n')
+                {
+                    throw new LedgerCorruptException($"{name}: the store gave a line without its newline.", name, -1, "a newline", null);
+                }
+
+                yield return new LineBlock(name, rest[..whole]);
+                rest = rest[whole..];
+            }
+        }
+    }
+
+    private static IEnumerable<LineBlock> OfFiles(LogSource source, int blockBytes)
     {
         for (int index = 0; index < source.Files.Count; index++)
         {
