@@ -1,5 +1,9 @@
 using System.Globalization;
+using Rynxs.Ledger.Checkpoints;
 using Rynxs.Ledger.Files;
+using Rynxs.Ledger.Keys;
+using Rynxs.Ledger.Replay;
+using Rynxs.Ledger.Tests.Anchors;
 
 namespace Rynxs.Ledger.Tests.Crashes;
 
@@ -11,8 +15,16 @@ internal static class CrashWriter
 {
     public const string Argument = "--crash-writer";
 
+    /// <summary>Behind a directory: append and publish until killed.</summary>
+    public const string Publish = "publish";
+
     public static async Task<int> RunAsync(string[] args)
     {
+        if (args is [var published, Publish])
+        {
+            return await PublishAsync(published);
+        }
+
         bool once = args is [_, "once"];
         await using FileLedger ledger = await FileLedger.OpenAsync(
             new FileLedgerOptions { Directory = args[0], SegmentBytes = once ? 1 : 4096 }, CancellationToken.None);
@@ -37,6 +49,29 @@ internal static class CrashWriter
             }
         }));
         return 0;
+    }
+
+    /// <summary>
+    /// Appends to both chains, anchors and publishes; prints each published checkpoint in base 64. Every tenth time it writes a checkpoint file of
+    /// the original too, and keeps the newest three.
+    /// </summary>
+    private static async Task<int> PublishAsync(string directory)
+    {
+        using var output = new StreamWriter(Console.OpenStandardOutput()) { AutoFlush = true };
+        string path = Path.Combine(directory, "ledger");
+        await using PublishedLedger ledger = await PublishedLedger.OpenAsync(path, Path.Combine(directory, "keys"), TimeProvider.System);
+        var checkpoints = new CheckpointDirectory(Path.Combine(directory, "checkpoints"));
+        using SigningKey key = SigningKey.Generate("crash");
+        for (int round = 0; ; round++)
+        {
+            await ledger.AppendAndPublishAsync(1 + (round % 7));
+            output.WriteLine(Convert.ToBase64String(await File.ReadAllBytesAsync(Path.Combine(path, "control", "tlog", "checkpoint"))));
+            if (round % 10 == 9)
+            {
+                checkpoints.Write(RynxsCheckpoint.Create(LogReplay.Run(LogSource.Open(path), new ReplayEnd.Head(), null, CancellationToken.None), key));
+                checkpoints.Rotate(3);
+            }
+        }
     }
 
     /// <summary>Appends up to ten records; says how many were acknowledged and what refused the next ones.</summary>

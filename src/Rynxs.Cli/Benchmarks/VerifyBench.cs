@@ -4,34 +4,48 @@ using System.Security.Cryptography;
 using System.Text;
 using Rynxs.Ledger.Verifier;
 
-namespace Rynxs.Ledger.Bench;
+namespace Rynxs.Cli.Benchmarks;
 
 /// <summary>Verification beside SHA-256 of the same records, one hash per record, over all cores; the file is in the page cache for both.</summary>
 internal static class VerifyBench
 {
     private const int Rounds = 7;
 
-    public static async Task RunAsync(string directory)
+    public static async Task RunAsync(string parent, TextWriter output)
     {
-        Console.WriteLine("| records | verify, median | raw SHA-256 of them, median | verify / raw | records/s | budget |");
-        Console.WriteLine("|---|---|---|---|---|---|");
-        await MeasureAsync(directory, "small", 400_000, contentBytes: 0, "≥ 0.7 × and ≥ 1 M/s");
-        await MeasureAsync(directory, "4 KiB", 60_000, contentBytes: 3700, "≥ 0.5 ×");
+        string directory = Directory.CreateDirectory(Path.Combine(parent, $"rynxs-bench-{Guid.NewGuid():N}")).FullName;
+        try
+        {
+            await MeasureAsync(directory, output);
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
     }
 
-    private static async Task MeasureAsync(string directory, string name, int records, int contentBytes, string budget)
+    private static async Task MeasureAsync(string directory, TextWriter output)
+    {
+        output.WriteLine("## Verify\n");
+        output.WriteLine("| records | verify, median | raw SHA-256 of them, median | verify / raw | records/s | budget |");
+        output.WriteLine("|---|---|---|---|---|---|");
+        await MeasureAsync(directory, output, "small", 400_000, contentBytes: 0, "≥ 0.7 × and ≥ 1 M/s");
+        await MeasureAsync(directory, output, "4 KiB", 60_000, contentBytes: 3700, "≥ 0.5 ×");
+    }
+
+    private static async Task MeasureAsync(string directory, TextWriter output, string name, int records, int contentBytes, string budget)
     {
         string path = Path.Combine(directory, "verify.jsonl");
         await WriteLogAsync(path, records, contentBytes);
         byte[] log = await File.ReadAllBytesAsync(path);
         (int Start, int Length)[] lines = Lines(log);
-        var verify = new Samples();
-        var raw = new Samples();
+        var verify = new List<double>();
+        var raw = new List<double>();
         for (int round = 0; round < Rounds; round++)
         {
             long start = Stopwatch.GetTimestamp();
             LedgerVerification result = ChainVerifier.VerifyPath(path, CancellationToken.None);
-            verify.Add(start);
+            verify.Add(Stopwatch.GetElapsedTime(start).TotalMicroseconds);
             if (!result.Valid || result.Records != records)
             {
                 throw new InvalidOperationException("The log of the benchmark does not verify: " + result.Failure);
@@ -47,14 +61,16 @@ internal static class VerifyBench
                     SHA256.HashData(log.AsSpan(lines[index].Start, lines[index].Length), digest);
                 }
             });
-            raw.Add(start);
+            raw.Add(Stopwatch.GetElapsedTime(start).TotalMicroseconds);
         }
 
-        Console.WriteLine(string.Create(
+        output.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"| {records:N0} {name} ({log.Length / records} B) | {verify.Median / 1000:N0} ms | {raw.Median / 1000:N0} ms | "
-            + $"{raw.Median / verify.Median:0.00} × | {records / verify.Median * 1e6:N0} | {budget} |"));
+            $"| {records:N0} {name} ({log.Length / records} B) | {Median(verify) / 1000:N0} ms | {Median(raw) / 1000:N0} ms | "
+            + $"{Median(raw) / Median(verify):0.00} × | {records / Median(verify) * 1e6:N0} | {budget} |"));
     }
+
+    private static double Median(List<double> values) => values.Order().ElementAt(values.Count / 2);
 
     private static (int Start, int Length)[] Lines(byte[] log)
     {

@@ -1,10 +1,11 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using System.Text;
 using Rynxs.Ledger.Replay;
 
-namespace Rynxs.Ledger.Bench;
+namespace Rynxs.Ledger.Stores.Benchmarks;
 
 /// <summary>Replay of a control chain: read, verified, folded into both states, with the file in the page cache.</summary>
 internal static class ReplayBench
@@ -13,12 +14,12 @@ internal static class ReplayBench
     private const int Records = 500_000;
     private const int Agents = 1_000;
 
-    public static async Task RunAsync(string directory)
+    public static async Task<string> RunAsync(string directory)
     {
         string path = Path.Combine(directory, "replay.jsonl");
-        await WriteLogAsync(path);
-        var replay = new Samples();
-        var read = new Samples();
+        await WriteLogAsync(path).ConfigureAwait(false);
+        var replay = new Latencies();
+        var read = new Latencies();
         string? hash = null;
         for (int round = 0; round < Rounds; round++)
         {
@@ -36,18 +37,17 @@ internal static class ReplayBench
             }
         }
 
-        Console.WriteLine("| records | read and verified, median | replayed into both states, median | replayed records/s | budget |");
-        Console.WriteLine("|---|---|---|---|---|");
-        Console.WriteLine(string.Create(
+        return string.Create(
             CultureInfo.InvariantCulture,
-            $"| {Records:N0} ({new FileInfo(path).Length / Records} B) of {Agents:N0} agents | {read.Median / 1000:N0} ms | {replay.Median / 1000:N0} ms | {Records / replay.Median * 1e6:N0} | ≥ 500,000 |"));
+            $"| {Records:N0} ({new FileInfo(path).Length / Records} B) of {Agents:N0} agents | {read.Median / 1000:N0} ms | {replay.Median / 1000:N0} ms | {Records / replay.Median * 1e6:N0} | ≥ 500,000 |");
     }
 
     /// <summary>One observation, one decision and outcomes for each agent in turn, as resyncs make them.</summary>
     private static async Task WriteLogAsync(string path)
     {
         string previous = new('0', 64);
-        await using var file = new StreamWriter(path, append: false, new UTF8Encoding(false), bufferSize: 1 << 20);
+        var file = new StreamWriter(path, append: false, new UTF8Encoding(false), bufferSize: 1 << 20);
+        await using ConfiguredAsyncDisposable closing = file.ConfigureAwait(false);
         for (int seq = 0; seq < Records; seq++)
         {
             string agent = string.Create(CultureInfo.InvariantCulture, $"agent-{seq / 10 % Agents:D4}");
@@ -62,7 +62,7 @@ internal static class ReplayBench
                 CultureInfo.InvariantCulture,
                 $"{{\"aggregate_id\":\"ns/{agent}\",\"hash_version\":\"v2\",\"meta\":{{\"epoch\":1,\"principal\":\"system\",\"time\":\"2026-11-22T00:00:00.000000Z\"}},\"payload\":{payload},\"seq\":{seq},\"ts\":{seq + 1},\"type\":\"{type}\"}}");
             string hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(previous + text)));
-            await file.WriteAsync($"{{\"event\":{text},\"event_hash\":\"{hash}\",\"prev_hash\":\"{previous}\"}}\n");
+            await file.WriteAsync($"{{\"event\":{text},\"event_hash\":\"{hash}\",\"prev_hash\":\"{previous}\"}}\n").ConfigureAwait(false);
             previous = hash;
         }
     }
