@@ -63,6 +63,11 @@ internal sealed partial class ServerParts : IAsyncDisposable
     public ExecutionRecords Executions { get; } = new();
     public DeniedRequestLog Denied { get; private set; } = null!; // As above.
     public ServerHealth Health { get; private set; } = null!; // As above.
+    public LedgerWatch LedgerWatch { get; private set; } = null!; // As above.
+
+    /// <summary>For whatever injects a credential into a request or a sandbox.</summary>
+    public CredentialDisclosures Disclosures { get; private set; } = null!; // As above.
+    private TransparencyMetrics? _checkpointMetrics;
     public BackgroundParts Background => _background ?? throw new InvalidOperationException("The parts are not open.");
 
     /// <summary>Opens everything and starts the loops. On failure what was opened is closed again.</summary>
@@ -105,6 +110,8 @@ internal sealed partial class ServerParts : IAsyncDisposable
         }
 
         Health?.Dispose();
+        _checkpointMetrics?.Dispose();
+        LedgerWatch?.Dispose();
         if (failures.Count > 0)
         {
             throw new AggregateException("The server did not stop cleanly; the next start removes what is left.", failures);
@@ -117,12 +124,14 @@ internal sealed partial class ServerParts : IAsyncDisposable
         FileLedger files = await FileLedger.OpenAsync(
             new FileLedgerOptions { Directory = _state.LedgerDirectory, TimeProvider = _options.TimeProvider }, cancellationToken);
         _opened.Push(files);
-        var ledger = new AnchoredLedger(_options.LedgerDecorator?.Invoke(files) ?? files);
+        LedgerWatch = new LedgerWatch(meters);
+        var ledger = new AnchoredLedger(LedgerWatch.Around(_options.LedgerDecorator?.Invoke(files) ?? files));
         Control = await ledger.OpenAsync(ChainId.Control, new ChainOptions(), cancellationToken);
         Publisher = await CheckpointPublisher.OpenAsync(
             ledger, Control, _state.LedgerDirectory, _state.LedgerKeysDirectory, _options.Transparency, _options.TimeProvider,
             loggers.CreateLogger<CheckpointPublisher>(), cancellationToken);
         _opened.Push(Publisher);
+        _checkpointMetrics = new TransparencyMetrics(meters, Publisher);
         Denied = new DeniedRequestLog(Control, _options.TimeProvider, loggers.CreateLogger<DeniedRequestLog>());
 
         Report("Opening the objects");
@@ -152,7 +161,8 @@ internal sealed partial class ServerParts : IAsyncDisposable
 
         await OpenExecutorAsync(loggers, cancellationToken);
         OpenAgents(ledger, meters, loggers);
-        Health = new ServerHealth(_state, Control, Store, Runtime, _options.TimeProvider);
+        Disclosures = new CredentialDisclosures(Chains);
+        Health = new ServerHealth(_state, Control, Store, Runtime, _options.TimeProvider, new LedgerHealth(LedgerWatch, Publisher));
         Metrics.Observe(() => Gate.Queued, () => Agents.List().Count, () => Control.Head.Seq);
         OpenExports(meters, loggers);
         StartLoops(loggers);
