@@ -12,6 +12,7 @@ internal sealed class TransparencyMetrics : IDisposable
     private static readonly WitnessOutcome[] Outcomes = Enum.GetValues<WitnessOutcome>();
 
     private readonly Meter _meter;
+    private readonly HashSet<string> _seen = []; // The exporter reads one at a time.
 
     public TransparencyMetrics(IMeterFactory meters, CheckpointPublisher publisher)
     {
@@ -32,10 +33,16 @@ internal sealed class TransparencyMetrics : IDisposable
 
     public void Dispose() => _meter.Dispose();
 
-    /// <summary>As labels: names of witnesses come from the operator's policy, outcomes from a closed set.</summary>
-    private static IEnumerable<Measurement<int>> Witnesses(TransparencyStatus status) => status.Witnesses.SelectMany(witness => Outcomes.Select(outcome =>
-        new Measurement<int>(
-            witness.Outcome == outcome ? 1 : 0,
-            new KeyValuePair<string, object?>("witness", witness.Witness),
+    /// <summary>
+    /// As labels: names of witnesses come from the operator's policy, outcomes from a closed set. A witness that is asked no more is told as zeros, because the
+    /// exporter keeps the last value of a series.
+    /// </summary>
+    private IEnumerable<Measurement<int>> Witnesses(TransparencyStatus status)
+    {
+        _seen.UnionWith(status.Witnesses.Select(witness => witness.Witness));
+        return _seen.SelectMany(name => Outcomes.Select(outcome => new Measurement<int>(
+            status.Witnesses.Any(witness => witness.Witness == name && witness.Outcome == outcome) ? 1 : 0,
+            new KeyValuePair<string, object?>("witness", name),
             new KeyValuePair<string, object?>("outcome", TransparencyEndpoints.NameOf(outcome)))));
+    }
 }
