@@ -195,7 +195,7 @@ public static class LedgerBenchmark
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 buffer.Begin(head, TimeProvider.System.GetUtcNow());
-                for (int count = 0; count < LedgerChain.CommitRecords && done < records; count++, done++)
+                for (int count = 0; count < Committer.CommitRecords && done < records; count++, done++)
                 {
                     buffer.Add(entry, epoch: 1);
                 }

@@ -72,7 +72,7 @@ public static class LedgerCopy
                 }
 
                 lines = lines[length..];
-                if (batch.WrittenCount >= BatchBytes || count == LedgerChain.CommitRecords)
+                if (batch.WrittenCount >= BatchBytes || count == Committer.CommitRecords)
                 {
                     await CommitAsync().ConfigureAwait(false);
                 }
