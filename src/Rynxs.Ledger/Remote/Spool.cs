@@ -61,7 +61,7 @@ internal sealed class Spool : IAsyncDisposable
             spool.Load(file, offset);
             return spool;
         }
-        catch (Exception exception) when (AppendOnlyFile.IsStorageFailure(exception))
+        catch (Exception exception) when (AppendOnlyFile.IsStorageFailure(exception) || exception is LineTooLongException)
         {
             throw new LedgerUnavailableException($"The spool {directory} cannot be opened: {exception.Message}", exception);
         }
@@ -126,6 +126,19 @@ internal sealed class Spool : IAsyncDisposable
         {
             File.Delete(PathOf(_oldest));
         }
+    }
+
+    /// <summary>
+    /// Keeps an entry that the role will never take, for people: in <c>refused.jsonl</c>, durable before the entry is confirmed. It was acknowledged as
+    /// spooled, so it must not vanish.
+    /// </summary>
+    public void KeepRefused(SpooledEntry entry)
+    {
+        byte[] line = [.. Read(entry), (byte)'\n'];
+        using SafeFileHandle file = LedgerFile.OpenOrCreate(Path.Combine(_directory, "refused.jsonl"));
+        RandomAccess.Write(file, line, RandomAccess.GetLength(file));
+        LinuxFile.SyncData(file);
+        LinuxFile.SyncDirectory(_directory);
     }
 
     /// <summary>Keeps what waits from ever being sent: the writer has lost its chain. The files stay, under another name, as evidence.</summary>
