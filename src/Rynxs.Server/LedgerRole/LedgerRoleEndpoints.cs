@@ -83,7 +83,6 @@ internal sealed class LedgerRoleEndpoints(RoleParts parts, LedgerRoleOptions opt
         if (!parts.Metrics.TryEnter(bytes, options.MaxAppends, options.MaxAppendBytes))
         {
             parts.Metrics.Appended(AppendOutcome.Busy, 0, default);
-            context.Response.Headers.RetryAfter = "1";
             return new Problem(StatusCodes.Status429TooManyRequests, "too_many_appends", "As many appends as the role holds at once are in work; try again.");
         }
 
