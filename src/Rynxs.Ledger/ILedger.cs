@@ -61,6 +61,15 @@ public interface ILedgerChain
     ValueTask<SideBlob?> ReadBlobAsync(Commitment commitment, CancellationToken cancellationToken);
 }
 
+/// <summary>A chain whose side blobs can be erased while it is open for writing: one in files.</summary>
+public interface IErasableChain : ILedgerChain
+{
+    /// <summary>Removes the side blob behind a commitment from the store. Recording who asked and why comes first, and is <see cref="BlobErasure"/>'s.</summary>
+    /// <returns>How many copies there were.</returns>
+    /// <exception cref="LedgerUnavailableException">It cannot be removed; doing it again completes it.</exception>
+    ValueTask<int> EraseBlobAsync(Commitment commitment, CancellationToken cancellationToken);
+}
+
 /// <summary>A chain whose writer can change while it is open: the chain of a store of ours, as the role <c>ledger</c> serves it.</summary>
 public interface IClaimableChain : ILedgerChain
 {

@@ -36,7 +36,7 @@ internal static class LedgerRoleChildren
         await using RemoteLedger ledger = await RemoteLedger.OpenAsync(
             new RemoteLedgerOptions { Address = address, Token = () => token, SpoolDirectory = spool, MaxBackoff = TimeSpan.FromMilliseconds(100), AppendTimeout = TimeSpan.FromMinutes(2) }, CancellationToken.None);
         var chain = (RemoteChain)await ledger.OpenAsync(Chain, new ChainOptions(), CancellationToken.None);
-        Task stop = Console.In.ReadToEndAsync();
+        Task stop = Task.Run(Console.In.ReadToEnd); // Its asynchronous form reads on the caller's thread.
         for (int number = first; !stop.IsCompleted; number++)
         {
             var entry = new LedgerEntry

@@ -6,7 +6,7 @@ namespace Rynxs.Ledger.Chains;
 
 /// <summary>One open chain over any store: prepares entries on their callers' threads, has them committed in groups, reads.</summary>
 /// <remarks>Lifetime: Dispose finishes what was queued (<see cref="Committer"/>) and closes the store.</remarks>
-internal sealed class LedgerChain : IClaimableChain, IAsyncDisposable
+internal sealed class LedgerChain : IClaimableChain, IErasableChain, IAsyncDisposable
 {
     private static readonly SearchValues<char> HexDigits = SearchValues.Create("0123456789abcdef");
 
@@ -137,6 +137,10 @@ internal sealed class LedgerChain : IClaimableChain, IAsyncDisposable
             && value.AsSpan(7).IndexOfAnyExcept(HexDigits) < 0;
         return wellFormed ? await _store.FindBlobAsync(commitment, cancellationToken).ConfigureAwait(false) : null;
     }
+
+    /// <inheritdoc/>
+    public async ValueTask<int> EraseBlobAsync(Commitment commitment, CancellationToken cancellationToken) =>
+        await _store.EraseBlobAsync(commitment, cancellationToken).ConfigureAwait(false);
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()

@@ -190,6 +190,12 @@ internal sealed class Spool : IAsyncDisposable
 
             using SafeFileHandle file = LedgerFile.OpenOrCreate(path);
             long size = RandomAccess.GetLength(file);
+            if (number == confirmedFile && confirmedOffset == size)
+            {
+                File.Delete(path); // The role has all of it: texts do not stay here longer than they must.
+                continue;
+            }
+
             var scanner = new LineScanner(file, number == confirmedFile ? Math.Min(confirmedOffset, size) : 0, size, RemoteLimits.MaxBodyBytes);
             while (scanner.TryRead(out ReadOnlyMemory<byte> line))
             {

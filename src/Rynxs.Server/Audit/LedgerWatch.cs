@@ -95,7 +95,7 @@ internal sealed class LedgerWatch : IDisposable
         public ValueTask DisposeAsync() => inner.DisposeAsync();
     }
 
-    private sealed class WatchedChain(ILedgerChain inner, LedgerWatch watch) : ILedgerChain
+    private sealed class WatchedChain(ILedgerChain inner, LedgerWatch watch) : IErasableChain
     {
         public ChainId Id => inner.Id;
 
@@ -119,6 +119,10 @@ internal sealed class LedgerWatch : IDisposable
                 throw;
             }
         }
+
+        public ValueTask<int> EraseBlobAsync(Commitment commitment, CancellationToken cancellationToken) => inner is IErasableChain erasable
+            ? erasable.EraseBlobAsync(commitment, cancellationToken)
+            : throw new LedgerUnavailableException("The texts of this ledger cannot be erased while it is open.");
 
         public IAsyncEnumerable<LedgerRecord> ReadAsync(long fromSeq, CancellationToken cancellationToken) => inner.ReadAsync(fromSeq, cancellationToken);
 

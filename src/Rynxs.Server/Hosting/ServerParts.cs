@@ -67,6 +67,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
 
     /// <summary>For whatever injects a credential into a request or a sandbox.</summary>
     public CredentialDisclosures Disclosures { get; private set; } = null!; // As above.
+    public RedactionEndpoint Redaction { get; private set; } = null!; // As above.
     private TransparencyMetrics? _checkpointMetrics;
     public BackgroundParts Background => _background ?? throw new InvalidOperationException("The parts are not open.");
 
@@ -111,6 +112,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
 
         Health?.Dispose();
         _checkpointMetrics?.Dispose();
+        Recordings?.Dispose();
         LedgerWatch?.Dispose();
         if (failures.Count > 0)
         {
@@ -156,12 +158,17 @@ internal sealed partial class ServerParts : IAsyncDisposable
         Chains = new AgentChains(ledger, Workspaces);
         if (_options.RecordSessions)
         {
-            Recordings = new SessionRecordings(Path.Combine(_state.Path, "recordings"), Chains, _options.TimeProvider, loggers.CreateLogger<SessionRecordings>());
+            Recordings = new SessionRecordings(Path.Combine(_state.Path, "recordings"), Chains, _options.TimeProvider, meters, loggers.CreateLogger<SessionRecordings>());
         }
 
         await OpenExecutorAsync(loggers, cancellationToken);
         OpenAgents(ledger, meters, loggers);
         Disclosures = new CredentialDisclosures(Chains);
+        Redaction = new RedactionEndpoint(
+            ledger,
+            // An agent's chain is opened with its mirror, as everywhere else.
+            async (id, token) => id is { AgentNamespace: { } agentNamespace, AgentName: { } agentName } ? await Chains.OpenAsync(agentNamespace, agentName, token) : Control,
+            _state.LedgerDirectory, Path.Combine(_state.Path, "recordings"));
         Health = new ServerHealth(_state, Control, Store, Runtime, _options.TimeProvider, new LedgerHealth(LedgerWatch, Publisher));
         Metrics.Observe(() => Gate.Queued, () => Agents.List().Count, () => Control.Head.Seq);
         OpenExports(meters, loggers);
@@ -280,6 +287,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
             MeterFactory = meters,
             WorkspacesDirectory = _state.WorkspacesDirectory,
             AgentStateDirectory = _state.AgentsDirectory,
+            Recordings = Recordings,
         };
         Agents = new AgentRuntimes(services, new AgentRuntimesOptions { DrainTimeout = TimeSpan.FromSeconds(_options.DrainSeconds) });
         _opened.Push(Agents);
