@@ -28,6 +28,8 @@ namespace Rynxs.Server;
 [JsonSerializable(typeof(DecisionBody))]
 [JsonSerializable(typeof(DoctorReport))]
 [JsonSerializable(typeof(LedgerLogStatus))]
+[JsonSerializable(typeof(Transparency.RedactionBody))]
+[JsonSerializable(typeof(Transparency.RedactionAnswer))]
 [JsonSerializable(typeof(Execution.Sessions.SessionView))]
 [JsonSerializable(typeof(Execution.Sessions.SessionList))]
 [JsonSerializable(typeof(System.Text.Json.Nodes.JsonObject))]

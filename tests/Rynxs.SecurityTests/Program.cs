@@ -16,6 +16,11 @@ internal static class Program
             return spawned;
         }
 
+        if (LedgerRoleChildren.TryRun(arguments) is { } child)
+        {
+            return await child;
+        }
+
         if (arguments is not [HostArgument, string state])
         {
             return await Xunit.Runner.InProc.SystemConsole.ConsoleRunner.Run(arguments);

@@ -37,7 +37,7 @@ internal sealed class AgentAssembly(AgentServices services, AgentRuntimesOptions
         paths.Create();
         var audit = new AuditTrail(await OpenChainAsync(id, paths, cancellationToken), id, Principal.ForAgent(id.Namespace, id.Name).Name);
         IModelProvider provider = ProviderFactory.Create(id, agent.Spec.Provider, services);
-        var sandbox = new AgentSandbox(services.Sandboxes, SandboxSpecOf(agent, image.Descriptor, paths), audit);
+        var sandbox = new AgentSandbox(services.Sandboxes, SandboxSpecOf(agent, image.Descriptor, paths), audit, services.Recordings);
         WorkspaceFiles files = WorkspaceFiles.Open(paths.Files, QuantityOf("spec.workspace.size", agent.Spec.Workspace.Size).Units, services.TimeProvider);
         var context = new AgentContext
         {

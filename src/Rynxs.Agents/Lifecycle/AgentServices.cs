@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using Microsoft.Extensions.Logging;
 using Rynxs.Agents.Secrets;
+using Rynxs.Agents.Tools;
 using Rynxs.Ledger;
 using Rynxs.Resources.Client;
 using Rynxs.Sandbox;
@@ -26,6 +27,9 @@ public sealed record AgentServices
     public required TimeProvider TimeProvider { get; init; }
 
     public required ILoggerFactory LoggerFactory { get; init; }
+
+    /// <summary>Keeps the output of the agents' sandboxes; null keeps none.</summary>
+    public IOutputRecordings? Recordings { get; init; }
 
     /// <summary>Null measures nothing.</summary>
     public IMeterFactory? MeterFactory { get; init; }

@@ -83,6 +83,7 @@ internal static class PublishCommand
             screen.Note("rynxs: fewer witnesses cosigned than the policy requires.");
         }
 
-        return status.Alarms.Count > 0 ? ExitCodes.VerificationFailed : status.QuorumMet ? ExitCodes.Ok : ExitCodes.Failure;
+        bool refused = status.Witnesses.Any(reply => reply.Outcome is WitnessOutcome.Ahead or WitnessOutcome.Refused);
+        return refused || status.Alarms.Count > 0 ? ExitCodes.VerificationFailed : status.QuorumMet ? ExitCodes.Ok : ExitCodes.Failure;
     }
 }

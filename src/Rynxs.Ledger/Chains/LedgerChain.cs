@@ -6,7 +6,7 @@ namespace Rynxs.Ledger.Chains;
 
 /// <summary>One open chain over any store: prepares entries on their callers' threads, has them committed in groups, reads.</summary>
 /// <remarks>Lifetime: Dispose finishes what was queued (<see cref="Committer"/>) and closes the store.</remarks>
-internal sealed class LedgerChain : IClaimableChain, IAsyncDisposable
+internal sealed class LedgerChain : IClaimableChain, IErasableChain, IAsyncDisposable
 {
     private static readonly SearchValues<char> HexDigits = SearchValues.Create("0123456789abcdef");
 
@@ -51,7 +51,7 @@ internal sealed class LedgerChain : IClaimableChain, IAsyncDisposable
         try
         {
             // No token: once recovery has changed the store the open record belongs to it.
-            await chain.ClaimAsync(found, "system:ledger").ConfigureAwait(false);
+            await chain.ClaimAsync(found, "system:ledger", writerId: null).ConfigureAwait(false);
             return chain;
         }
         catch
@@ -95,10 +95,10 @@ internal sealed class LedgerChain : IClaimableChain, IAsyncDisposable
     }
 
     /// <inheritdoc/>
-    public async ValueTask<long> ClaimAsync(string principal, CancellationToken cancellationToken)
+    public async ValueTask<long> ClaimAsync(string principal, string? writerId, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        return await ClaimAsync(new FoundChain(Head, Epoch), principal).ConfigureAwait(false);
+        return await ClaimAsync(new FoundChain(Head, Epoch), principal, writerId).ConfigureAwait(false);
     }
 
     /// <inheritdoc/>
@@ -139,6 +139,10 @@ internal sealed class LedgerChain : IClaimableChain, IAsyncDisposable
     }
 
     /// <inheritdoc/>
+    public async ValueTask<int> EraseBlobAsync(Commitment commitment, CancellationToken cancellationToken) =>
+        await _store.EraseBlobAsync(commitment, cancellationToken).ConfigureAwait(false);
+
+    /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
         if (Interlocked.Exchange(ref _disposed, true))
@@ -152,7 +156,7 @@ internal sealed class LedgerChain : IClaimableChain, IAsyncDisposable
         _mirror?.Dispose();
     }
 
-    private async ValueTask<long> ClaimAsync(FoundChain found, string principal)
+    private async ValueTask<long> ClaimAsync(FoundChain found, string principal, string? writerId)
     {
         // The epoch stands in the payload, so it is fixed before the entry is queued; if another claim is quicker, this one is tried again.
         while (true)
@@ -164,7 +168,7 @@ internal sealed class LedgerChain : IClaimableChain, IAsyncDisposable
                 AggregateId = Id.AgentName is null ? "rynxs/control" : $"{Id.AgentNamespace}/{Id.AgentName}",
                 Principal = principal,
             };
-            var claim = new PendingAppend([PreparedEntry.Prepare(entry, _settings.WriterId)], epoch, isClaim: true);
+            var claim = new PendingAppend([PreparedEntry.Prepare(entry, writerId ?? _settings.WriterId)], epoch, isClaim: true);
             await _committer.QueueAsync(claim, CancellationToken.None).ConfigureAwait(false);
             await claim.DoneAsync().ConfigureAwait(false);
             if (!claim.LostClaim)

@@ -20,6 +20,9 @@ internal sealed class BlobFiles : IDisposable
     private readonly string _directory;
     private readonly long _maxFileBytes;
     private readonly Lock _gate = new();
+
+    /// <summary>Held while the files change: a commit's blobs are appended, or one is erased.</summary>
+    private readonly Lock _changing = new();
     private readonly Dictionary<string, Position> _newest = [];
     private readonly Queue<string> _age = [];
     private AppendOnlyFile? _live;
@@ -63,6 +66,47 @@ internal sealed class BlobFiles : IDisposable
     /// <summary>Makes blobs durable.</summary>
     /// <exception cref="LedgerUnavailableException">They are not.</exception>
     public void Append(IReadOnlyList<BlobLine> lines)
+    {
+        lock (_changing)
+        {
+            AppendLocked(lines);
+        }
+    }
+
+    /// <summary>Removes the blob behind a commitment from every file, also from the one that is appended to; the number of copies.</summary>
+    /// <exception cref="LedgerUnavailableException">It cannot be removed, or the file cannot be opened again: then nothing can be appended, either.</exception>
+    public int Erase(Commitment commitment)
+    {
+        lock (_changing)
+        {
+            try
+            {
+                int erased = BlobErasure.EraseLines(_directory, commitment);
+                lock (_gate)
+                {
+                    // Lines behind it have moved; what is still there is found again by reading.
+                    _newest.Clear();
+                    _age.Clear();
+                }
+
+                if (erased > 0 && _live is { HasFailed: false } live)
+                {
+                    // It may have been written anew under its name: what is appended must not go into the old file, which has no name any more.
+                    SafeFileHandle file = LedgerFile.OpenOrCreate(live.Path);
+                    _live = new AppendOnlyFile(live.Path, file, RandomAccess.GetLength(file));
+                    live.Dispose();
+                }
+
+                return erased;
+            }
+            catch (Exception exception) when (AppendOnlyFile.IsStorageFailure(exception))
+            {
+                throw new LedgerUnavailableException($"The blob {commitment} cannot be erased: {exception.Message}", exception);
+            }
+        }
+    }
+
+    private void AppendLocked(IReadOnlyList<BlobLine> lines)
     {
         AppendOnlyFile live = LiveFile();
         long offset = live.Length;

@@ -124,6 +124,15 @@ internal sealed class FileChainStore : IChainStore
         Task.Run(() => _blobs.Find(commitment, cancellationToken), cancellationToken);
 
     /// <inheritdoc/>
+    public Task<int> EraseBlobAsync(Commitment commitment, CancellationToken cancellationToken) => Task.Run(
+        () =>
+        {
+            _lock?.ThrowIfLost(); // Whoever has taken over keeps copies of its own.
+            return _blobs.Erase(commitment);
+        },
+        cancellationToken);
+
+    /// <inheritdoc/>
     public ValueTask DisposeAsync()
     {
         _segments.Dispose();

@@ -6,6 +6,12 @@ public sealed record RemoteLedgerOptions
     /// <summary>Address of the role <c>ledger</c>.</summary>
     public required Uri Address { get; init; }
 
+    /// <summary>
+    /// PEM file with the certificates that the role's must chain to, such as <c>STATE/tls/ca.crt</c> of the role; null: those of the system. For <c>https</c>
+    /// addresses. Read once.
+    /// </summary>
+    public string? CaFile { get; init; }
+
     /// <summary>Gives the bearer token; asked before each request, so that a rotated one counts at once.</summary>
     public required Func<string> Token { get; init; }
 

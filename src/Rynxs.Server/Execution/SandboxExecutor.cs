@@ -219,6 +219,13 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
 
         await started;
         await audit.OutcomeAsync(sandbox, result);
+        if (recorder is { HasOutput: false })
+        {
+            // A live interpreter hands its output over when the program has ended: it is one piece, at that moment.
+            recorder.Write(isError: false, result.StandardOutput.Span);
+            recorder.Write(isError: true, result.StandardError.Span);
+        }
+
         string stdout = ExecuteResponse.Text(result.StandardOutput);
         string stderr = ExecuteResponse.Text(result.StandardError);
         return new ExecuteResponse

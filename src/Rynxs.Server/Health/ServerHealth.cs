@@ -10,7 +10,7 @@ namespace Rynxs.Server.Health;
 /// Whether the parts work, by trying them. Answers are remembered for a short while: these endpoints are open, and a flood of questions
 /// must not become a flood of sandboxes or disk writes.
 /// </summary>
-internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, ResourceStore store, ISandboxRuntime runtime, TimeProvider timeProvider) : IDisposable
+internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, ResourceStore store, ISandboxRuntime runtime, TimeProvider timeProvider, LedgerHealth ledger) : IDisposable
 {
     private static readonly TimeSpan StorageAge = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan ProbeAge = TimeSpan.FromMinutes(1);
@@ -71,7 +71,7 @@ internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, R
                 return fresh.Checks;
             }
 
-            IReadOnlyList<ReadinessCheck> checks = [CheckLedger(), await CheckObjectsAsync(cancellationToken)];
+            IReadOnlyList<ReadinessCheck> checks = [CheckLedger(), ledger.Evidence(), await CheckObjectsAsync(cancellationToken)];
             _storage = (checks, timeProvider.GetTimestamp());
             return checks;
         }
@@ -108,7 +108,7 @@ internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, R
             // A durable write beside the ledger: a full or read-only disk shows here before it refuses an append.
             StateDirectory.WriteAtomically(path, "ok"u8);
             File.Delete(path);
-            return new ReadinessCheck("ledger", true, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"control head {control.Head.Seq}"));
+            return ledger.Writable() ?? new ReadinessCheck("ledger", true, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"control head {control.Head.Seq}"));
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {

@@ -77,6 +77,7 @@ internal static class HttpPipeline
         application.MapAgents(parts.Agents, parts.Store, parts.Recordings);
         new AgentLogEndpoints(parts.Store, parts.Chains, state, parts.Workspaces, application.Lifetime.ApplicationStopping).Map(application);
         application.MapTransparency(parts.Publisher, state.LedgerDirectory);
+        parts.Redaction.Map(application);
         application.MapApprovals(parts.Store, options.TimeProvider);
         identity.Map(application);
         application.MapResourceApi(parts.Store, context => context.Principal(), new ResourceApiOptions { OtherResources = IdentityParts.Discovered })

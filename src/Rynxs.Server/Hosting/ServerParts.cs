@@ -63,6 +63,12 @@ internal sealed partial class ServerParts : IAsyncDisposable
     public ExecutionRecords Executions { get; } = new();
     public DeniedRequestLog Denied { get; private set; } = null!; // As above.
     public ServerHealth Health { get; private set; } = null!; // As above.
+    public LedgerWatch LedgerWatch { get; private set; } = null!; // As above.
+
+    /// <summary>For whatever injects a credential into a request or a sandbox.</summary>
+    public CredentialDisclosures Disclosures { get; private set; } = null!; // As above.
+    public RedactionEndpoint Redaction { get; private set; } = null!; // As above.
+    private TransparencyMetrics? _checkpointMetrics;
     public BackgroundParts Background => _background ?? throw new InvalidOperationException("The parts are not open.");
 
     /// <summary>Opens everything and starts the loops. On failure what was opened is closed again.</summary>
@@ -105,6 +111,9 @@ internal sealed partial class ServerParts : IAsyncDisposable
         }
 
         Health?.Dispose();
+        _checkpointMetrics?.Dispose();
+        Recordings?.Dispose();
+        LedgerWatch?.Dispose();
         if (failures.Count > 0)
         {
             throw new AggregateException("The server did not stop cleanly; the next start removes what is left.", failures);
@@ -117,12 +126,14 @@ internal sealed partial class ServerParts : IAsyncDisposable
         FileLedger files = await FileLedger.OpenAsync(
             new FileLedgerOptions { Directory = _state.LedgerDirectory, TimeProvider = _options.TimeProvider }, cancellationToken);
         _opened.Push(files);
-        var ledger = new AnchoredLedger(_options.LedgerDecorator?.Invoke(files) ?? files);
+        LedgerWatch = new LedgerWatch(meters);
+        var ledger = new AnchoredLedger(LedgerWatch.Around(_options.LedgerDecorator?.Invoke(files) ?? files));
         Control = await ledger.OpenAsync(ChainId.Control, new ChainOptions(), cancellationToken);
         Publisher = await CheckpointPublisher.OpenAsync(
             ledger, Control, _state.LedgerDirectory, _state.LedgerKeysDirectory, _options.Transparency, _options.TimeProvider,
             loggers.CreateLogger<CheckpointPublisher>(), cancellationToken);
         _opened.Push(Publisher);
+        _checkpointMetrics = new TransparencyMetrics(meters, Publisher);
         Denied = new DeniedRequestLog(Control, _options.TimeProvider, loggers.CreateLogger<DeniedRequestLog>());
 
         Report("Opening the objects");
@@ -147,12 +158,18 @@ internal sealed partial class ServerParts : IAsyncDisposable
         Chains = new AgentChains(ledger, Workspaces);
         if (_options.RecordSessions)
         {
-            Recordings = new SessionRecordings(Path.Combine(_state.Path, "recordings"), Chains, _options.TimeProvider, loggers.CreateLogger<SessionRecordings>());
+            Recordings = new SessionRecordings(Path.Combine(_state.Path, "recordings"), Chains, _options.TimeProvider, meters, loggers.CreateLogger<SessionRecordings>());
         }
 
         await OpenExecutorAsync(loggers, cancellationToken);
         OpenAgents(ledger, meters, loggers);
-        Health = new ServerHealth(_state, Control, Store, Runtime, _options.TimeProvider);
+        Disclosures = new CredentialDisclosures(Chains);
+        Redaction = new RedactionEndpoint(
+            ledger,
+            // An agent's chain is opened with its mirror, as everywhere else.
+            async (id, token) => id is { AgentNamespace: { } agentNamespace, AgentName: { } agentName } ? await Chains.OpenAsync(agentNamespace, agentName, token) : Control,
+            _state.LedgerDirectory, Path.Combine(_state.Path, "recordings"));
+        Health = new ServerHealth(_state, Control, Store, Runtime, _options.TimeProvider, new LedgerHealth(LedgerWatch, Publisher));
         Metrics.Observe(() => Gate.Queued, () => Agents.List().Count, () => Control.Head.Seq);
         OpenExports(meters, loggers);
         StartLoops(loggers);
@@ -270,6 +287,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
             MeterFactory = meters,
             WorkspacesDirectory = _state.WorkspacesDirectory,
             AgentStateDirectory = _state.AgentsDirectory,
+            Recordings = Recordings,
         };
         Agents = new AgentRuntimes(services, new AgentRuntimesOptions { DrainTimeout = TimeSpan.FromSeconds(_options.DrainSeconds) });
         _opened.Push(Agents);

@@ -1,0 +1,54 @@
+using System.Text.RegularExpressions;
+using Rynxs.Ledger.Events;
+
+namespace Rynxs.ArchitectureTests;
+
+/// <summary>Every event type that the format has is written by something in the product, or is reserved for a named issue.</summary>
+public sealed partial class EventWriterTests
+{
+    /// <summary>Types that nothing writes yet, with who will. An entry that is written after all must go.</summary>
+    private static readonly Dictionary<string, string> Reserved = new(StringComparer.Ordinal)
+    {
+        [nameof(LeadershipAcquired)] = "issue 6: the operator's lease in a cluster",
+        [nameof(LeadershipLost)] = "issue 6: the operator's lease in a cluster",
+    };
+
+    [Fact]
+    public void Every_event_type_is_documented_and_written_or_reserved()
+    {
+        string repository = Repository();
+        string[] types =
+        [
+            .. typeof(LedgerPayload).Assembly.GetExportedTypes().Where(type => type.IsSubclassOf(typeof(LedgerPayload)) && !type.IsAbstract && type != typeof(ForwardedPayload)).Select(type => type.Name),
+        ];
+        types.Length.ShouldBeGreaterThan(25);
+        HashSet<string> written =
+        [
+            .. Directory.EnumerateFiles(Path.Combine(repository, "src"), "*.cs", SearchOption.AllDirectories)
+                .Where(file => !file.Contains("/Rynxs.Ledger/Events/", StringComparison.Ordinal))
+                .SelectMany(file => Construction().Matches(File.ReadAllText(file)).Select(match => match.Groups[1].Value)),
+        ];
+        string format = File.ReadAllText(Path.Combine(repository, "docs", "formats", "ledger.md"));
+
+        types.Where(type => !format.Contains($"| `{type}` |", StringComparison.Ordinal)).ShouldBeEmpty("missing in docs/formats/ledger.md");
+        types.Where(type => !written.Contains(type)).Order().ShouldBe(Reserved.Keys.Order(), "nothing writes these");
+        foreach (string type in Reserved.Keys)
+        {
+            format.Split('\n').Single(line => line.StartsWith($"| `{type}` |", StringComparison.Ordinal)).ShouldContain("reserved", customMessage: "a reader of the format must not look for it in vain");
+        }
+    }
+
+    private static string Repository()
+    {
+        string? directory = AppContext.BaseDirectory;
+        while (directory is not null && !File.Exists(Path.Combine(directory, "Rynxs.slnx")))
+        {
+            directory = Path.GetDirectoryName(directory);
+        }
+
+        return directory ?? throw new InvalidOperationException("The test does not run inside a clone.");
+    }
+
+    [GeneratedRegex("new ([A-Z][A-Za-z]+)\\s*(?:\\{|$|\\()", RegexOptions.Multiline)]
+    private static partial Regex Construction();
+}
