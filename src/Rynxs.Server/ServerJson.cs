@@ -28,6 +28,7 @@ namespace Rynxs.Server;
 [JsonSerializable(typeof(DecisionBody))]
 [JsonSerializable(typeof(DoctorReport))]
 [JsonSerializable(typeof(LedgerLogStatus))]
+[JsonSerializable(typeof(ResourceServer.Secrets.SecretKeyStatus))]
 [JsonSerializable(typeof(Execution.Sessions.SessionView))]
 [JsonSerializable(typeof(Execution.Sessions.SessionList))]
 [JsonSerializable(typeof(System.Text.Json.Nodes.JsonObject))]
