@@ -51,7 +51,7 @@ internal static class BodyReader
         {
             "application/json" or "" => Parse(body, why => $"the object provided is unrecognized (must be of type {kind.Kind.Kind}): couldn't get version/kind; json parse error: {why} ({Summary(body)})"),
             "application/yaml" => ParseYaml(body, why => $"the object provided is unrecognized (must be of type {kind.Kind.Kind}): {why} ({Summary(body)})"),
-            _ => throw Unsupported("application/json", "application/yaml"),
+            _ => throw Unsupported(),
         };
         if (read.Document is not JsonObject document)
             throw ApiErrors.BadRequest($"the object provided is unrecognized (must be of type {kind.Kind.Kind}): an object is due ({Summary(body)})");
@@ -114,6 +114,9 @@ internal static class BodyReader
             throw ApiErrors.BadRequest(refusal(e.Message));
         }
     }
+
+    /// <summary>Neither JSON nor YAML nor protobuf, which was made JSON before anyone looked.</summary>
+    public static ApiException Unsupported() => Unsupported("application/json", "application/yaml", Protobuf.ProtobufDocument.MediaType);
 
     public static ApiException Unsupported(params string[] accepted) =>
         ApiErrors.Plain(415, "UnsupportedMediaType", $"the body of the request was in an unknown format - accepted media types include: {string.Join(", ", accepted)}");

@@ -269,7 +269,7 @@ internal sealed class ResourceEndpoint(HttpContext context, ResourceApiState sta
             {
                 "application/json" or "" => BodyReader.Parse(body, why => $"the body of a DELETE is a DeleteOptions object: {why}"),
                 "application/yaml" => BodyReader.ParseYaml(body, why => $"the body of a DELETE is a DeleteOptions object: {why}"),
-                _ => throw BodyReader.Unsupported("application/json", "application/yaml"),
+                _ => throw BodyReader.Unsupported(),
             };
             options = DeleteOptions.Read(read.Document as JsonObject ?? throw ApiErrors.BadRequest("the body of a DELETE is a DeleteOptions object"));
         }
@@ -287,7 +287,7 @@ internal sealed class ResourceEndpoint(HttpContext context, ResourceApiState sta
     {
         string type = BodyReader.MediaTypeOf(context.Request);
         if (type is not ("application/json" or "application/yaml" or ""))
-            throw BodyReader.Unsupported("application/json", "application/yaml");
+            throw BodyReader.Unsupported();
         byte[] body = await BodyReader.ReadAsync(context.Request, state.Options.MaxBodyBytes, Aborted);
         return BodyReader.ReadObject(body, type, kind);
     }

@@ -42,7 +42,7 @@ public sealed class KilledServerTests
         List<long> seen = [];
         long start = -1;
         long life = 0;
-        int rounds = Soak.Wanted ? 150 : 3;
+        int rounds = Soak.Wanted ? 100 : 3;
         for (int round = 0; round < rounds; round++)
         {
             using Process child = Process.Start(Child(path)).ShouldNotBeNull();
