@@ -20,6 +20,7 @@ using Rynxs.Cli.Replay;
 using Rynxs.Cli.SandboxCode;
 using Rynxs.Cli.Tasks;
 using Rynxs.Cli.Terminal;
+using Rynxs.Cli.Secrets;
 using Rynxs.Cli.Tokens;
 using Rynxs.Ledger;
 
@@ -65,6 +66,7 @@ internal static class CommandLine
             RecordingCommand.Create(screen),
             DoctorCommand.Create(screen),
             TokenCommand.Create(screen),
+            SecretsCommand.Create(screen),
             VersionCommand.Create(screen),
             CompletionCommand.Create(screen),
         };

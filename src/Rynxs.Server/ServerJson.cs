@@ -30,6 +30,7 @@ namespace Rynxs.Server;
 [JsonSerializable(typeof(LedgerLogStatus))]
 [JsonSerializable(typeof(Transparency.RedactionBody))]
 [JsonSerializable(typeof(Transparency.RedactionAnswer))]
+[JsonSerializable(typeof(ResourceServer.Secrets.SecretKeyStatus))]
 [JsonSerializable(typeof(Execution.Sessions.SessionView))]
 [JsonSerializable(typeof(Execution.Sessions.SessionList))]
 [JsonSerializable(typeof(System.Text.Json.Nodes.JsonObject))]

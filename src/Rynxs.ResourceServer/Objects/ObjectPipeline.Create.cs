@@ -31,7 +31,7 @@ internal sealed partial class ObjectPipeline
                 Metadata(next)["name"] = Generated(generate);
             PrepareCreate(request, next, tracks: true);
             string name = Text(Metadata(next), "name");
-            DocumentTemplate template = DocumentText.Serialize(next);
+            DocumentTemplate template = Stored(request, next);
             DocumentKey key = Key(request, name);
             if (request.DryRun)
             {
@@ -82,7 +82,7 @@ internal sealed partial class ObjectPipeline
         if (!tracks)
             return;
         // A namespace's own finalizer is the server's and not its maker's.
-        JsonNode? own = request.Kind.Key == new KindKey("", "namespaces") && next["spec"] is JsonObject { Count: 1 } spec ? Copy(spec["finalizers"]) : null;
+        JsonNode? own = request.Kind.IsNamespace && next["spec"] is JsonObject { Count: 1 } spec ? Copy(spec["finalizers"]) : null;
         if (own is not null)
             next["spec"] = new JsonObject();
         ManagedFields.Track(null, next, request.Kind.Kind.Schema, Tracked(request));

@@ -28,9 +28,18 @@ internal static class ExecutionEndpoints
         endpoints.MapGet("/api/v1/sandbox/executions/{id}", (HttpContext context, string id) =>
         {
             Principal principal = RequestAccess.Require(context, [.. RequestAccess.Readers, Role.Agent]);
-            bool visible = records.TryGet(id, out ExecutionRecord? record) && principal.CanSee(record.Namespace)
-                && (!IsAgentOnly(principal) || record.Principal == principal.Name);
-            return visible ? Results.Json(record!.Response, ServerJson.Default.ExecuteResponse) : Problem.NotFound("Execution");
+            if (!records.TryGet(id, out ExecutionRecord? record))
+            {
+                return Problem.NotFound("Execution");
+            }
+
+            if (!principal.CanSee(record.Namespace) || (IsAgentOnly(principal) && record.Principal != principal.Name))
+            {
+                RequestAccess.NoteHidden(context);
+                return Problem.NotFound("Execution");
+            }
+
+            return Results.Json(record.Response, ServerJson.Default.ExecuteResponse);
         });
 
         endpoints.MapGet("/api/v1/sandbox/status", (HttpContext context) =>

@@ -12,6 +12,7 @@ using Rynxs.Server.Identity;
 using Rynxs.Server.Logging;
 using Rynxs.Server.Metrics;
 using Rynxs.Server.Problems;
+using Rynxs.Server.Secrets;
 using Rynxs.Server.State;
 using Rynxs.Server.Tls;
 using Rynxs.Server.Transparency;
@@ -40,14 +41,7 @@ internal static class HttpPipeline
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = DefaultBodyBytes;
-            kestrel.Limits.MaxRequestHeadersTotalSize = 32 * 1024;
-            kestrel.Limits.MaxRequestHeaderCount = 64;
-            kestrel.Limits.MaxRequestLineSize = 8 * 1024;
-            kestrel.Limits.MaxConcurrentConnections = 2048;
-            kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
-            kestrel.Limits.KeepAliveTimeout = TimeSpan.FromSeconds(130);
-            kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 1024, gracePeriod: TimeSpan.FromSeconds(5));
-            kestrel.Limits.MinResponseDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(10));
+            ConnectionLimits.Apply(kestrel.Limits);
             // A watch is a stream: k9s and controllers open many over one connection.
             kestrel.Limits.Http2.MaxStreamsPerConnection = 250;
             kestrel.Limits.Http2.KeepAlivePingDelay = TimeSpan.FromSeconds(30);
@@ -80,7 +74,8 @@ internal static class HttpPipeline
         parts.Redaction.Map(application);
         application.MapApprovals(parts.Store, options.TimeProvider);
         identity.Map(application);
-        application.MapResourceApi(parts.Store, context => context.Principal(), new ResourceApiOptions { OtherResources = IdentityParts.Discovered })
+        application.MapSecretKeys(parts.Store, application.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(SecretKeyEndpoints)));
+        application.MapResourceApi(parts.Store, context => context.Principal(), new ResourceApiOptions { OtherResources = IdentityParts.Discovered, OnHidden = RequestAccess.NoteHidden })
             .WithMetadata(KubernetesEndpoint.Marker);
         var doctor = new DoctorChecks(state, parts.Images, parts.Runtime, parts.Store);
         application.MapGet("/api/v1/doctor", async (HttpContext context) =>

@@ -64,7 +64,18 @@ internal static class SessionEndpoints
     private static (SandboxSession Session, Principal Principal) Usable(HttpContext context, SandboxSessions sessions, string id)
     {
         Principal principal = RequestAccess.Require(context, [.. RequestAccess.Executors, Role.Agent]);
-        return sessions.TryGet(id) is { } session && IsVisible(principal, session) ? (session, principal) : throw new ProblemException(Problem.NotFound("Session"));
+        if (sessions.TryGet(id) is not { } session)
+        {
+            throw new ProblemException(Problem.NotFound("Session"));
+        }
+
+        if (!IsVisible(principal, session))
+        {
+            RequestAccess.NoteHidden(context);
+            throw new ProblemException(Problem.NotFound("Session"));
+        }
+
+        return (session, principal);
     }
 
     private static bool IsVisible(Principal principal, SandboxSession session) =>
