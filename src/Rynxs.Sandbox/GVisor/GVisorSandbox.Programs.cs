@@ -15,6 +15,7 @@ internal sealed partial class GVisorSandbox
         }
         catch (OperationCanceledException)
         {
+            request.Interaction?.End();
             return ProgramRun.CancelledBeforeStart();
         }
 
@@ -24,6 +25,7 @@ internal sealed partial class GVisorSandbox
         }
         finally
         {
+            request.Interaction?.End();
             _oneProgram.Release();
         }
     }

@@ -116,6 +116,11 @@ internal sealed class ProgramRun(GVisorOptions options, RunscCommand runsc, GVis
             environment[name] = value;
         }
 
+        if (request.Interaction is { } interaction)
+        {
+            return await StartInteractiveAsync(request, environment, interaction, sandbox.IsDirect && !mayNotWrite);
+        }
+
         // A workspace over its limit can be made smaller, but not larger a little with each program: that needs limits of its own.
         bool isDirect = sandbox.IsDirect && !mayNotWrite;
         if (isDirect && request.PythonSource is { } python && sandbox.TakeSpare() is { } spare)
@@ -140,6 +145,23 @@ internal sealed class ProgramRun(GVisorOptions options, RunscCommand runsc, GVis
             return await DirectProgram.StartAsync(sandbox.Control, arguments, environment, request.WorkingDirectory, input, request.OutputBytes, execution.OnData);
         }
         catch (ControlException refused)
+        {
+            throw new SandboxStartException($"'{NameOf(request)}' could not be started: {refused.Message}", refused);
+        }
+    }
+
+    private async Task<GuestProgram> StartInteractiveAsync(ExecutionRequest request, Dictionary<string, string> environment, ProgramInteraction interaction, bool isDirect)
+    {
+        if (!isDirect)
+        {
+            throw new SandboxStartException("a program with live input needs the runtime's control socket, which is not in use here (or the workspace is over its limit)");
+        }
+
+        try
+        {
+            return await DirectProgram.StartInteractiveAsync(sandbox.Control, request.Arguments, environment, request.WorkingDirectory, request.OutputBytes, interaction);
+        }
+        catch (Exception refused) when (refused is ControlException or System.ComponentModel.Win32Exception)
         {
             throw new SandboxStartException($"'{NameOf(request)}' could not be started: {refused.Message}", refused);
         }

@@ -38,7 +38,14 @@ internal static class RequestChecks
         Text(request.WorkingDirectory, "workingDirectory");
         Require(request.WorkingDirectory.StartsWith('/') && request.WorkingDirectory.Length <= 4096, "workingDirectory must be an absolute path of at most 4096 characters");
         Require(request.StandardInput.Length <= MaxInputBytes, $"standardInput must not exceed {MaxInputBytes} bytes");
-        Require(request.Timeout >= TimeSpan.FromMilliseconds(1) && request.Timeout <= TimeSpan.FromSeconds(600), "timeout must be 1 ms to 600 s");
+        TimeSpan longest = request.Interaction is null ? TimeSpan.FromSeconds(600) : TimeSpan.FromDays(1);
+        Require(request.Timeout >= TimeSpan.FromMilliseconds(1) && request.Timeout <= longest, $"timeout must be 1 ms to {longest.TotalSeconds} s");
+        if (request.Interaction is { } interaction)
+        {
+            Require(request.PythonSource is null && request.StandardInput.IsEmpty && request.OnOutput is null, "interaction takes the place of pythonSource, standardInput and onOutput");
+            Require(interaction.Terminal is not { } size || (size.Rows is >= 1 and <= 1000 && size.Columns is >= 1 and <= 1000), "terminal rows and columns must be 1 to 1000");
+        }
+
         Require(request.OutputBytes is >= 0 and <= MaxOutputBytes, $"outputBytes must be 0 to {MaxOutputBytes}");
     }
 

@@ -141,7 +141,7 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
         CancellationToken cancellationToken)
     {
         (ExecuteRequest request, _, Principal principal, bool hashVerified, _, _, _) = order;
-        using IDisposable place = await services.Gate.EnterAsync($"{session.Namespace}/{request.AgentId}", cancellationToken);
+        // No place of the gate: the sandbox is there already, bounded by the number of sessions, and a process may run in it for hours.
         string chainName = AgentChains.ChainNameOf(request.AgentId);
         ILedgerChain chain = await services.Chains.OpenAsync(session.Namespace, chainName, cancellationToken);
         var audit = new ExecutionAudit(chain, $"{session.Namespace}/{request.AgentId}", principal.Name, executionId);
@@ -187,7 +187,13 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
     }
 
     /// <summary>Ends the sandbox of a session off the caller's path.</summary>
-    public void EndSession(string sessionId, ISandbox sandbox, ExecutionAudit audit, string reason) => Own(EndAsync(sandbox, audit, sessionId, reason));
+    public void EndSession(string sessionId, ISandbox sandbox, ExecutionAudit audit, string reason, Func<Task> removeFiles) => Own(EndSessionAsync(sessionId, sandbox, audit, reason, removeFiles));
+
+    private async Task EndSessionAsync(string sessionId, ISandbox sandbox, ExecutionAudit audit, string reason, Func<Task> removeFiles)
+    {
+        await EndAsync(sandbox, audit, sessionId, reason);
+        await removeFiles();
+    }
 
     /// <summary>The audit of something on an agent's chain.</summary>
     public async Task<ExecutionAudit> AuditAsync(string agentNamespace, string agentId, Principal principal, string callId, CancellationToken cancellationToken) =>

@@ -70,6 +70,7 @@ internal static class HttpPipeline
         application.UseMiddleware<RequestGuard>(
             identity.Guard, parts.Denied, parts.Metrics, new RequestGuardOptions(IPAddress.IsLoopback(endpoint.Address), options.DangerousAllowAnonymous));
         application.UseMiddleware<ProblemMapping>();
+        application.UseWebSockets(new WebSocketOptions { KeepAliveInterval = TimeSpan.FromSeconds(20), KeepAliveTimeout = TimeSpan.FromSeconds(40) });
         application.UseEndpoints(_ => { });
 
         application.MapHealth(parts.Health, parts.Runtime, exporter, options.ConstitutionalHash);

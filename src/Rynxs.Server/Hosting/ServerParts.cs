@@ -263,7 +263,8 @@ internal sealed partial class ServerParts : IAsyncDisposable
         _opened.Push(Executor);
         Jobs = new ExecutionJobs(Executions, _options.TimeProvider, loggers.CreateLogger<ExecutionJobs>());
         _opened.Push(Jobs);
-        Sessions = new SandboxSessions(Executor, _options.TimeProvider, loggers.CreateLogger<SandboxSessions>());
+        Sessions = new SandboxSessions(Executor, Jobs, Executions, Path.Combine(_state.Path, "sessions"), _options.TimeProvider, loggers.CreateLogger<SandboxSessions>());
+        await Sessions.RemoveLeftFilesAsync(cancellationToken);
     }
 
     private void OpenAgents(ILedger ledger, IMeterFactory meters, ILoggerFactory loggers)

@@ -38,7 +38,7 @@ internal static class OpenApiDocument
                 continue;
             }
 
-            string path = route.Replace("{**", "{", StringComparison.Ordinal);
+            string path = route.Replace("{**", "{", StringComparison.Ordinal).Replace(":int}", "}", StringComparison.Ordinal);
             if (paths[path] is not JsonObject item)
             {
                 paths[path] = item = [];

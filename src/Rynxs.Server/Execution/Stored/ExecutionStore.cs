@@ -31,6 +31,8 @@ internal sealed partial class ExecutionStore : IDisposable
         CREATE UNIQUE INDEX executions_key ON executions (namespace, principal, idempotency) WHERE idempotency IS NOT NULL;
         CREATE INDEX executions_agent ON executions (namespace, agent, number);
         CREATE INDEX executions_open ON executions (state) WHERE state < 2;
+        CREATE TABLE sessions (
+            number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, namespace TEXT NOT NULL, principal TEXT NOT NULL, view BLOB NOT NULL, reason TEXT, ended INTEGER);
         CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
         """;
 
@@ -270,6 +272,8 @@ internal sealed partial class ExecutionStore : IDisposable
             "UPDATE executions SET state = $to, ended = $now, code = 'host_restarted', detail = 'The server was cut off while it ran; the audit has what is known.' WHERE state = $from",
             ("$to", (int)ExecutionState.Unknown), ("$from", (int)ExecutionState.Running), ("$now", Now()));
         running.ExecuteNonQuery();
+        using SqliteCommand sessions = Command("UPDATE sessions SET ended = $now, reason = 'host_restarted' WHERE ended IS NULL", ("$now", Now()));
+        sessions.ExecuteNonQuery();
     }
 
     private void Prune()
