@@ -35,6 +35,10 @@ internal sealed class SandboxCgroup(string stateKey, string sandboxId)
         ? Keyed("cpu", "cpu.stat", "usage_usec") is { } microseconds ? TimeSpan.FromMicroseconds(microseconds) : null
         : Number("cpuacct", "cpuacct.usage") is { } nanoseconds ? TimeSpan.FromTicks(nanoseconds / 100) : null;
 
+    public long? MemoryNow => Number("memory", IsV2 ? "memory.current" : "memory.usage_in_bytes");
+
+    public long? Tasks => Number("pids", "pids.current");
+
     public long? MemoryPeak => Number("memory", IsV2 ? "memory.peak" : "memory.max_usage_in_bytes");
 
     /// <summary>Makes it where we do that ourselves (v1): in a few hierarchies only, and ahead of time. On v2 the runtime makes it.</summary>

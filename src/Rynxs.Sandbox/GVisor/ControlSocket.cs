@@ -30,8 +30,10 @@ internal sealed class ControlSocket(string root, string id)
     /// <param name="directory">Working directory.</param>
     /// <param name="files">Its descriptors from 0 on.</param>
     /// <param name="cancellationToken">Gives up waiting.</param>
+    /// <param name="isTerminal">They are the other end of a pseudo-terminal, which becomes its controlling terminal.</param>
     public async Task<int> ExecuteAsync(
-        IEnumerable<string> arguments, IEnumerable<KeyValuePair<string, string>> environment, string directory, int[] files, CancellationToken cancellationToken)
+        IEnumerable<string> arguments, IEnumerable<KeyValuePair<string, string>> environment, string directory, int[] files, CancellationToken cancellationToken,
+        bool isTerminal = false)
     {
         JsonNode? pid = await CallAsync(
             "containerManager.ExecuteAsync",
@@ -46,7 +48,7 @@ internal sealed class ControlSocket(string root, string id)
                 ["KGID"] = OciBundle.AgentUid,
                 ["ExtraKGIDs"] = null,
                 ["Capabilities"] = new JsonObject { ["PermittedCaps"] = 0, ["InheritableCaps"] = 0, ["EffectiveCaps"] = 0, ["BoundingCaps"] = 0, ["AmbientCaps"] = 0 },
-                ["StdioIsPty"] = false,
+                ["StdioIsPty"] = isTerminal,
                 ["GuestFDs"] = new JsonArray([.. Enumerable.Range(0, files.Length).Select(number => (JsonNode)number)]),
                 ["ContainerID"] = id,
                 ["PIDNamespace"] = null,
@@ -64,9 +66,9 @@ internal sealed class ControlSocket(string root, string id)
         return status?.GetValue<int>() ?? 0;
     }
 
-    /// <summary>Sends a signal to one process.</summary>
-    public Task SignalAsync(int process, int signal, CancellationToken cancellationToken) =>
-        CallAsync("containerManager.Signal", new JsonObject { ["CID"] = id, ["Signo"] = signal, ["PID"] = process, ["Mode"] = 0 }, [], cancellationToken);
+    /// <summary>Sends a signal to one process, or to the foreground processes of its terminal.</summary>
+    public Task SignalAsync(int process, int signal, CancellationToken cancellationToken, bool isForeground = false) =>
+        CallAsync("containerManager.Signal", new JsonObject { ["CID"] = id, ["Signo"] = signal, ["PID"] = process, ["Mode"] = isForeground ? 2 : 0 }, [], cancellationToken);
 
     private async Task<JsonNode?> CallAsync(string method, JsonNode? argument, int[] files, CancellationToken cancellationToken)
     {

@@ -38,15 +38,25 @@ internal static class ExecutionSandboxes
         WorkspaceBytes = WorkspaceBytes(request.MemoryLimitMb),
         Limits = Limits(request.MemoryLimitMb, request.CpuLimit),
         SingleUse = true,
+        WritablePaths = request.FilesystemAccess.Count == 0 ? null : request.FilesystemAccess,
     };
 
-    public static SandboxSpec SessionSpec(Sessions.SessionRequest request, string agentNamespace, string chainName, ImageDescriptor image) => new()
+    /// <param name="request">Sizes.</param>
+    /// <param name="agentNamespace">Of the owner.</param>
+    /// <param name="chainName">Owner.</param>
+    /// <param name="image">Root filesystem.</param>
+    /// <param name="files">Directory for its workspace; null keeps it in memory.</param>
+    public static SandboxSpec SessionSpec(Sessions.SessionRequest request, string agentNamespace, string chainName, ImageDescriptor image, string? files) => new()
     {
+        WorkspaceDirectory = files,
         Owner = new SandboxOwner(agentNamespace, chainName),
         Image = image,
-        WorkspaceBytes = WorkspaceBytes(request.MemoryLimitMb),
+        WorkspaceBytes = files is null ? WorkspaceBytes(request.MemoryLimitMb) : SessionFilesBytes,
         Limits = Limits(request.MemoryLimitMb, request.CpuLimit),
     };
+
+    /// <summary>Limit of a session's files on disk.</summary>
+    internal const long SessionFilesBytes = 1024 * Mebibyte;
 
     private static SandboxLimits Limits(long memoryMb, double cpus) => new()
     {
