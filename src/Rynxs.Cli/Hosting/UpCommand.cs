@@ -87,8 +87,10 @@ internal static class UpCommand
             exportCa, record,
         };
         oidc.AddTo(command);
+        var execution = new ExecutionSettings();
+        execution.AddTo(command);
         command.SetAction((parsed, cancellationToken) => RunAsync(
-            new ServerOptions
+            execution.ApplyTo(new ServerOptions
             {
                 StateDirectory = ClientSettings.StateDirectoryOf(parsed),
                 Listen = parsed.GetRequiredValue(listen),
@@ -114,7 +116,7 @@ internal static class UpCommand
                 ExportCaFile = parsed.GetValue(exportCa),
                 RecordSessions = parsed.GetValue(record),
                 Progress = screen.Note,
-            },
+            }, parsed),
             parsed.GetValue(guarded),
             screen,
             cancellationToken));

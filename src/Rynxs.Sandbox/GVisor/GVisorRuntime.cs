@@ -95,7 +95,6 @@ public sealed partial class GVisorRuntime : ISandboxRuntime
                 : ControlProbe.WithOwn(sandbox, checkpoint.Controls, deadline);
             sandbox.ColdStart = _options.TimeProvider.GetElapsedTime(begin);
             sandbox.Metrics = _metrics; // from here on, so that our own probes are not counted
-            _metrics.Started(Name, sandbox.ColdStart);
             return sandbox;
         }
         catch

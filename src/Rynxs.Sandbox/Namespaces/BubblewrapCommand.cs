@@ -9,7 +9,11 @@ namespace Rynxs.Sandbox.Namespaces;
 /// <param name="Root">Mount of the image.</param>
 /// <param name="Tmp">Becomes /tmp.</param>
 /// <param name="Files">Becomes /workspace/files.</param>
-internal sealed record SandboxView(string Root, string Tmp, string Files);
+/// <param name="Places">Both, with what of them may be written where a caller names it, parents first.</param>
+internal sealed record SandboxView(string Root, string Tmp, string Files, IReadOnlyList<SandboxPlace> Places);
+
+/// <summary>A directory of the host and where a program sees it.</summary>
+internal readonly record struct SandboxPlace(string Source, string Target, bool IsWritable);
 
 /// <summary>
 /// The command that confines one program: limits by prlimit, another user by setpriv, everything else by bubblewrap. The user is changed before bubblewrap, because a process of the host's root is obeyed by
@@ -54,7 +58,7 @@ internal static class BubblewrapCommand
         words.AddRange(
         [
             "--dev", "/dev", "--size", Number(limits.TmpBytes), "--tmpfs", "/dev/shm", "--remount-ro", "/dev",
-            "--bind", view.Tmp, "/tmp", "--bind", view.Files, "/workspace/files",
+            .. view.Places.SelectMany(place => (string[])[place.IsWritable ? "--bind" : "--ro-bind", place.Source, place.Target]),
             "--seccomp", Number(FilterDescriptor), "--json-status-fd", Number(StatusDescriptor), "--chdir", workingDirectory,
         ]);
         foreach ((string name, string value) in environment)

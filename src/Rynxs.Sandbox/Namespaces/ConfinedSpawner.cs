@@ -21,7 +21,7 @@ internal sealed unsafe class ConfinedSpawner : ISpawner
     private readonly TaskCompletionSource<SpawnedProcess> _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private SpawnRequest? _request;
-    private Action<int>? _onListener;
+    private readonly Action<int> _onListener;
 
     /// <param name="architecture">Of this machine.</param>
     /// <param name="cgroup">Made and limited already.</param>
@@ -68,7 +68,7 @@ internal sealed unsafe class ConfinedSpawner : ISpawner
                 _cgroup.EnterThisThread();
             }
 
-            _onListener?.Invoke(Listen());
+            _onListener(Listen());
             int pid = PosixSpawn.Start(request.Arguments, Environment(), request.Input, request.Output, request.Error, wideTable: false, _descriptors);
             int pidfd = PosixSpawn.Hold(pid);
             const int duplicateCloseOnExec = 1030;

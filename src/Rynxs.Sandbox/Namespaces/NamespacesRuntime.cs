@@ -91,7 +91,6 @@ public sealed class NamespacesRuntime : ISandboxRuntime
             sandbox.Controls = await _controls.ProbeAsync(sandbox, deadline, cancellationToken);
             sandbox.ColdStart = _options.TimeProvider.GetElapsedTime(begin);
             sandbox.Metrics = Metrics;
-            Metrics?.Started(Name, sandbox.ColdStart);
             return sandbox;
         }
         catch

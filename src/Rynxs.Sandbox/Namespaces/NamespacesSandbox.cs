@@ -34,6 +34,7 @@ internal sealed partial class NamespacesSandbox : ISandbox
     private volatile ProcessHandle? _process;
     private Task? _destroy;
     private bool _paused;
+    private bool _isFirst = true;
 
     public NamespacesSandbox(NamespacesOptions options, SeccompArchitecture architecture, SandboxSpec spec, SandboxId id, ILogger logger, Action<NamespacesSandbox> onGone)
     {
@@ -243,6 +244,12 @@ internal sealed partial class NamespacesSandbox : ISandbox
         }
 
         Metrics?.ProgramEnded(Runtime, result);
+        if (_isFirst && Metrics is { } metrics)
+        {
+            _isFirst = false;
+            metrics.FirstProgram(Runtime, ColdStart + (result.FirstInstruction ?? TimeSpan.Zero));
+        }
+
         if (result.ExitCode is null)
         {
             await DestroyAsync();

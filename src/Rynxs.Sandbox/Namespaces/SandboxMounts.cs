@@ -44,7 +44,8 @@ internal static class SandboxMounts
         string files = Path.Combine(directory, "files");
         if (spec.WorkspaceDirectory is not { } workspace)
         {
-            return new SandboxView(root, tmp, Memory(files, spec.WorkspaceBytes, "0700"));
+            Memory(files, spec.WorkspaceBytes, "0700");
+            return new SandboxView(root, tmp, files, spec.WritablePaths is null ? Both(tmp, files) : [.. Named(tmp, files, spec)]);
         }
 
         if (Libc.lchown(workspace, OciBundle.AgentUid, OciBundle.AgentUid) != 0)
@@ -56,7 +57,25 @@ internal static class SandboxMounts
         const ulong bind = Libc.MountBind | Libc.MountNoSuid | Libc.MountNoDevices;
         Require(Libc.mount(workspace, files, null, Libc.MountBind, null), "bind the workspace");
         Require(Libc.mount(null, files, null, bind | Libc.MountRemount, null), "bind the workspace without devices");
-        return new SandboxView(root, tmp, files);
+        return new SandboxView(root, tmp, files, Both(tmp, files));
+    }
+
+    private static IReadOnlyList<SandboxPlace> Both(string tmp, string files) => [new(tmp, "/tmp", true), new(files, "/workspace/files", true)];
+
+    /// <summary>What is named is made before any program runs; above it nothing can be written, so nothing on the way can be swapped for a link.</summary>
+    private static IEnumerable<SandboxPlace> Named(string tmp, string files, SandboxSpec spec)
+    {
+        foreach ((string path, bool isWritable, _) in WritableTree.Mounts(spec.WritablePaths ?? [], spec.Limits.TmpBytes, spec.WorkspaceBytes))
+        {
+            string source = path.StartsWith("/tmp", StringComparison.Ordinal) ? tmp + path["/tmp".Length..] : files + path["/workspace/files".Length..];
+            Directory.CreateDirectory(source);
+            if (isWritable && Libc.lchown(source, OciBundle.AgentUid, OciBundle.AgentUid) != 0)
+            {
+                throw new SandboxRefusedException("workspace", Libc.LastError($"{path} cannot be given to the sandbox's user").Message);
+            }
+
+            yield return new SandboxPlace(source, path, isWritable);
+        }
     }
 
     private static string Memory(string target, long bytes, string mode)
