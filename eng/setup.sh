@@ -43,6 +43,7 @@ sandbox_programs=(
   'runsc:runsc:gVisor, the kernel that every sandbox runs on'
   'mmdebstrap:mmdebstrap:builds the root filesystem of the sandboxes, once'
   'mkfs.erofs:erofs-utils:packs that root filesystem read-only'
+  'bwrap:bubblewrap:sandboxes of the namespaces tier, for code that is trusted'
 )
 
 # Adds the backports suite of the mirror that this machine already uses; Debian 12 has runsc only there.

@@ -13,6 +13,7 @@ using Rynxs.Cli.Diagnostics;
 using Rynxs.Cli.Forensics;
 using Rynxs.Cli.Hosting;
 using Rynxs.Cli.LedgerFiles;
+using Rynxs.Cli.Nodes;
 using Rynxs.Cli.Objects;
 using Rynxs.Cli.Proofs;
 using Rynxs.Cli.Recording;
@@ -67,6 +68,7 @@ internal static class CommandLine
             DoctorCommand.Create(screen),
             TokenCommand.Create(screen),
             SecretsCommand.Create(screen),
+            NodeCommand.Create(screen),
             VersionCommand.Create(screen),
             CompletionCommand.Create(screen),
         };

@@ -13,6 +13,9 @@ public interface ISandboxRuntime : IAsyncDisposable
     /// <summary>What runs, as reported in <c>runtime_used</c>: <c>gvisor</c>, <c>firecracker</c> or <c>namespaces</c>.</summary>
     string Name { get; }
 
+    /// <summary>The runtimes that this one stands for, the default first: itself, unless it chooses between several.</summary>
+    IReadOnlyList<ISandboxRuntime> Tiers => [this];
+
     /// <summary>Runs a real program in a real sandbox and says whether that worked. Never answers from a file's existence.</summary>
     Task<RuntimeProbe> ProbeAsync(CancellationToken cancellationToken);
 
@@ -132,6 +135,9 @@ public sealed record SandboxSpec
     public long WorkspaceBytes { get; init; } = 1024L * 1024 * 1024;
 
     public SandboxLimits Limits { get; init; } = new();
+
+    /// <summary>Which runtime, by its name; null for the default.</summary>
+    public string? Runtime { get; init; }
 
     /// <summary>
     /// Directories that programs may write, each <c>/tmp</c> or <c>/workspace/files</c> or below one of them; null gives both. What is not named there is read-only and empty.

@@ -15,6 +15,7 @@ internal sealed class SandboxMetrics
     private static readonly double[] DurationBuckets = [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
     private static readonly double[] ColdStartBuckets = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5, 5, 10, 30, 60];
 
+    private readonly System.Collections.Concurrent.ConcurrentBag<Func<int>> _active = [];
     private readonly Counter<long>? _executions;
     private readonly Histogram<double>? _executionDuration;
     private readonly Counter<long>? _violations;
@@ -22,10 +23,14 @@ internal sealed class SandboxMetrics
     private readonly Counter<long>? _syscalls;
     private readonly Histogram<double>? _coldStart;
 
+    /// <summary>Adds the sandboxes of another runtime to those that are alive.</summary>
+    public void AlsoCount(Func<int> active) => _active.Add(active);
+
     /// <param name="meterFactory">Owns the meter; without one nothing is counted.</param>
     /// <param name="active">Sandboxes that are alive, asked when scraped.</param>
     public SandboxMetrics(IMeterFactory? meterFactory, Func<int> active)
     {
+        _active.Add(active);
         if (meterFactory?.Create(MeterName) is not { } meter)
         {
             return;
@@ -39,7 +44,7 @@ internal sealed class SandboxMetrics
         _syscalls = meter.CreateCounter<long>("hardened_sandbox_syscall_violations_total", null, "Violations that are one system call, by its name.");
         _coldStart = meter.CreateHistogram(
             "hardened_sandbox_cold_start_duration_seconds", "s", "From the request for a sandbox to the first instruction of its first program; to its being ready where that was not seen.", tags: null, Advice(ColdStartBuckets));
-        meter.CreateObservableGauge("active_hardened_sandboxes_count", active, null, "Sandboxes that are alive.");
+        meter.CreateObservableGauge("active_hardened_sandboxes_count", () => _active.Sum(count => count()), null, "Sandboxes that are alive.");
     }
 
     public void ProgramEnded(string runtime, ExecutionResult ended)

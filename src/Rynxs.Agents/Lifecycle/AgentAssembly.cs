@@ -25,10 +25,10 @@ internal sealed class AgentAssembly(AgentServices services, AgentRuntimesOptions
     public async Task<RunningAgent> BuildAsync(AgentResource agent, PolicyGate gate, CancellationToken cancellationToken)
     {
         NamespacedName id = agent.Id;
-        if (agent.Spec.Sandbox.Runtime != services.Sandboxes.Name)
+        if (services.Sandboxes.Tiers.All(tier => tier.Name != agent.Spec.Sandbox.Runtime))
         {
             throw new AgentStartException(
-                "RuntimeUnavailable", $"spec.sandbox.runtime: '{agent.Spec.Sandbox.Runtime}' is not available here; '{services.Sandboxes.Name}' is.");
+                "RuntimeUnavailable", $"spec.sandbox.runtime: '{agent.Spec.Sandbox.Runtime}' is not available here; available: {string.Join(", ", services.Sandboxes.Tiers.Select(tier => tier.Name))}.");
         }
 
         await RefreshPolicyAsync(agent, gate, failClosed: false, cancellationToken);
@@ -141,6 +141,7 @@ internal sealed class AgentAssembly(AgentServices services, AgentRuntimesOptions
                 Cpus = limits.TryGetValue("cpu", out string? cpu) ? QuantityOf("spec.resources.limits.cpu", cpu).Thousandths / 1000.0 : defaults.Cpus,
                 Pids = agent.Spec.Limits.Pids,
             },
+            Runtime = agent.Spec.Sandbox.Runtime,
             Platform = agent.Spec.Sandbox.Platform,
         };
     }

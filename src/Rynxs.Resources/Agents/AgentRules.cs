@@ -220,17 +220,19 @@ internal static class AgentRules
 
     private static void CheckSandbox(SandboxSpecSection sandbox, Rules rules)
     {
-        if (sandbox.Runtime is "firecracker" or "namespaces")
+        if (sandbox.Runtime == "firecracker")
         {
             rules.Add("spec.sandbox.runtime", FieldErrorCodes.NotSupported,
-                $"Unsupported value: \"{sandbox.Runtime}\": this host does not have it yet; supported values: \"gvisor\"");
+                $"Unsupported value: \"{sandbox.Runtime}\": this host does not have it yet; supported values: \"gvisor\", \"namespaces\"");
         }
         else
         {
-            rules.OneOf("spec.sandbox.runtime", sandbox.Runtime, "gvisor");
+            rules.OneOf("spec.sandbox.runtime", sandbox.Runtime, "gvisor", "namespaces");
         }
 
         if (sandbox.Platform is not null)
             rules.OneOf("spec.sandbox.platform", sandbox.Platform, "systrap", "ptrace");
+        if (sandbox.Platform is not null && sandbox.Runtime != "gvisor")
+            rules.Add("spec.sandbox.platform", FieldErrorCodes.Invalid, "Invalid value: a platform is gvisor's; leave it out for another runtime");
     }
 }

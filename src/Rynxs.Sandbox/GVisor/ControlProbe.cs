@@ -132,14 +132,14 @@ internal sealed class ControlProbe
         ];
     }
 
-    private static SandboxControl Checked(string control, string requested, string enforcedBy, string probe, string result, bool holds) =>
+    internal static SandboxControl Checked(string control, string requested, string enforcedBy, string probe, string result, bool holds) =>
         holds
             ? new SandboxControl(control, requested, enforcedBy, probe, result)
             : throw new SandboxRefusedException(control, $"control {control} ({requested}) cannot be shown to work: {probe} gave '{Violations.ViolationDetector.Sanitise(result)}'");
 
-    private static string Number(long value) => value.ToString(CultureInfo.InvariantCulture);
+    internal static string Number(long value) => value.ToString(CultureInfo.InvariantCulture);
 
-    private static string Text(long? value) => value is { } number ? Number(number) : "unreadable";
+    internal static string Text(long? value) => value is { } number ? Number(number) : "unreadable";
 }
 
 [System.Text.Json.Serialization.JsonSerializable(typeof(Dictionary<string, string>))]

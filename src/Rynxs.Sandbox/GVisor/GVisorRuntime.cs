@@ -55,6 +55,9 @@ public sealed partial class GVisorRuntime : ISandboxRuntime
     /// <inheritdoc/>
     public string Name => "gvisor";
 
+    /// <summary>Shared with the other runtimes of a server: one meter counts all sandboxes.</summary>
+    internal SandboxMetrics Metrics => _metrics;
+
     /// <inheritdoc/>
     public async Task<RuntimeProbe> ProbeAsync(CancellationToken cancellationToken)
     {

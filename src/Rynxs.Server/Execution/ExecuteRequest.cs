@@ -12,7 +12,7 @@ internal sealed record ExecuteRequest
     /// <summary><c>python</c> (default) or <c>bash</c>.</summary>
     public CodeLanguage Language { get; init; } = CodeLanguage.Python;
 
-    /// <summary>Only <c>gvisor</c> runs here.</summary>
+    /// <summary><c>gvisor</c> or <c>namespaces</c>.</summary>
     public string Runtime { get; init; } = "gvisor";
 
     /// <summary>1 to 600 s, default 300.</summary>

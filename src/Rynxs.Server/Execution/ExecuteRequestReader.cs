@@ -73,11 +73,12 @@ internal sealed class ExecuteRequestReader
             Error(Shorten(property.Name), "unknown_field", $"'{Shorten(property.Name)}' is not a field; known are {string.Join(", ", Fields)}.");
         }
 
-        ReadRuntime(root);
+        string runtime = ReadRuntime(root);
         ReadNetworkPolicy(root);
         return new ExecuteRequest
         {
             AgentId = ReadAgentId(root),
+            Runtime = runtime,
             Code = ReadCode(root),
             Language = ReadLanguage(root),
             TimeoutSeconds = ReadInteger(root, "timeout_seconds", 1, 600, 300),
@@ -124,18 +125,20 @@ internal sealed class ExecuteRequestReader
         return language == "bash" ? CodeLanguage.Bash : CodeLanguage.Python;
     }
 
-    private void ReadRuntime(JsonElement root)
+    private string ReadRuntime(JsonElement root)
     {
         string runtime = ReadText(root, "runtime", 1, 32) ?? "gvisor";
-        if (runtime is "firecracker" or "namespaces")
+        if (runtime == "firecracker")
         {
             _unavailable = new Problem(
-                StatusCodes.Status501NotImplemented, "runtime_unavailable", $"The runtime '{runtime}' is not available on this server; available is gvisor.", "runtime");
+                StatusCodes.Status501NotImplemented, "runtime_unavailable", $"The runtime '{runtime}' is not available on this server; available are gvisor and namespaces.", "runtime");
         }
-        else if (runtime != "gvisor")
+        else if (runtime is not ("gvisor" or "namespaces"))
         {
-            Error("runtime", "unsupported_value", $"'{Shorten(runtime)}' is not a runtime; known are gvisor, firecracker and namespaces, available is gvisor.");
+            Error("runtime", "unsupported_value", $"'{Shorten(runtime)}' is not a runtime; known are gvisor, firecracker and namespaces, available are gvisor and namespaces.");
         }
+
+        return runtime;
     }
 
     private void ReadNetworkPolicy(JsonElement root)

@@ -33,6 +33,7 @@ internal static class ExecutionSandboxes
 
     public static SandboxSpec Spec(ExecuteRequest request, string agentNamespace, string chainName, ImageDescriptor image) => new()
     {
+        Runtime = request.Runtime,
         Owner = new SandboxOwner(agentNamespace, chainName),
         Image = image,
         WorkspaceBytes = WorkspaceBytes(request.MemoryLimitMb),

@@ -18,6 +18,7 @@ internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, R
 
     private readonly SemaphoreSlim _probing = new(1, 1);
     private readonly SemaphoreSlim _checking = new(1, 1);
+    private readonly Dictionary<string, (RuntimeProbe Probe, long At)> _tiers = new(StringComparer.Ordinal);
     private (RuntimeProbe Probe, long At)? _probe;
     private (IReadOnlyList<ReadinessCheck> Checks, long At)? _storage;
 
@@ -47,6 +48,22 @@ internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, R
         }
     }
 
+    /// <summary>Names of the runtimes in which a program ran, at most a minute ago, the default first.</summary>
+    public async Task<IReadOnlyList<string>> RuntimesAvailableAsync(CancellationToken cancellationToken)
+    {
+        List<string> available = (await ProbeAsync(cancellationToken)).Available ? [runtime.Name] : [];
+        foreach (ISandboxRuntime tier in runtime.Tiers.Where(tier => tier.Name != runtime.Name))
+        {
+            // What a runtime found once, it remembers: this costs no sandbox each time.
+            if ((await ProbeTierAsync(tier, cancellationToken)).Available)
+            {
+                available.Add(tier.Name);
+            }
+        }
+
+        return available;
+    }
+
     /// <summary>Every check of /readyz.</summary>
     public async Task<ReadinessResponse> CheckAsync(CancellationToken cancellationToken)
     {
@@ -59,6 +76,26 @@ internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, R
     {
         _probing.Dispose();
         _checking.Dispose();
+    }
+
+    private async Task<RuntimeProbe> ProbeTierAsync(ISandboxRuntime tier, CancellationToken cancellationToken)
+    {
+        await _probing.WaitAsync(cancellationToken);
+        try
+        {
+            if (_tiers.TryGetValue(tier.Name, out (RuntimeProbe Probe, long At) known) && timeProvider.GetElapsedTime(known.At) < ProbeAge)
+            {
+                return known.Probe;
+            }
+
+            RuntimeProbe probe = await tier.ProbeAsync(cancellationToken);
+            _tiers[tier.Name] = (probe, timeProvider.GetTimestamp());
+            return probe;
+        }
+        finally
+        {
+            _probing.Release();
+        }
     }
 
     private async Task<IReadOnlyList<ReadinessCheck>> CheckStorageAsync(CancellationToken cancellationToken)

@@ -14,6 +14,7 @@ using Rynxs.ResourceServer.Storage;
 using Rynxs.Sandbox;
 using Rynxs.Sandbox.GVisor;
 using Rynxs.Sandbox.Images;
+using Rynxs.Sandbox.Namespaces;
 using Rynxs.Server.Agents;
 using Rynxs.Server.Audit;
 using Rynxs.Server.Execution;
@@ -235,7 +236,9 @@ internal sealed partial class ServerParts : IAsyncDisposable
             Images,
             loggers.CreateLogger<GVisorRuntime>(),
             meters);
-        Runtime = gvisor;
+        var namespaces = new NamespacesRuntime(
+            new NamespacesOptions { StateKey = GVisorOptions.StateKeyOf(_state.Path), TimeProvider = _options.TimeProvider }, Images, loggers.CreateLogger<NamespacesRuntime>());
+        Runtime = new SandboxTiers(gvisor, namespaces);
         _opened.Push(Runtime);
 
         Report("Removing what an earlier process left");

@@ -56,12 +56,21 @@ public sealed class ExecuteRequestReaderTests
 
     [Theory]
     [InlineData("firecracker")]
-    [InlineData("namespaces")]
     public void A_runtime_that_this_host_does_not_have_is_refused_and_never_replaced(string runtime)
     {
         Problem problem = Refused($$"""{"agent_id":"a","code":"1","runtime":"{{runtime}}"}""");
 
         (problem.Status, problem.Code, problem.Field).ShouldBe((501, "runtime_unavailable", "runtime"));
+    }
+
+    [Theory]
+    [InlineData("gvisor")]
+    [InlineData("namespaces")]
+    public void A_runtime_is_the_sandboxes_runtime(string runtime)
+    {
+        ExecuteRequest request = ExecuteRequestReader.Read(System.Text.Encoding.UTF8.GetBytes($$"""{"agent_id":"a","code":"1","runtime":"{{runtime}}"}"""));
+
+        ExecutionSandboxes.Spec(request, "rynxs", "a", new Sandbox.Images.ImageDescriptor("i", "sha256:0", "/i")).Runtime.ShouldBe(runtime);
     }
 
     [Fact]

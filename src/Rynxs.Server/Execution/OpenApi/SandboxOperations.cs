@@ -86,7 +86,7 @@ internal static class SandboxOperations
     {
         JsonObject properties = ProgramProperties();
         properties["agent_id"] = With(Text(63, 1), "Letters, digits, '-', '_' and '.', a letter or digit at both ends.");
-        properties["runtime"] = With(Choice("gvisor", "firecracker", "namespaces"), "One that is not available is refused with 501.");
+        properties["runtime"] = With(Choice("gvisor", "firecracker", "namespaces"), "namespaces shares the host's kernel, for code that is trusted, and is refused with 503 where the host lacks bubblewrap or user namespaces; firecracker is refused with 501.");
         properties["memory_limit_mb"] = Number("integer", 16, 2048, 512);
         properties["cpu_limit"] = Number("number", 0.01, 2.0, 0.5);
         properties["network_policy"] = With(Choice("none", "restricted", "full"), "One that cannot be enforced is refused.");
