@@ -95,7 +95,7 @@ public sealed record EgressRuleSpec
     public IReadOnlyList<string>? Methods { get; init; }
 
     /// <summary>Paths without query, <c>*</c> for any run of characters; null for all. Only with protocol http.</summary>
-    [Schema(MaxItems = 256, MaxLength = 1024, Pattern = "^/[!-~]*$")]
+    [Schema(MaxItems = 256, MaxLength = 256, Pattern = "^/[!-~]*$")]
     public IReadOnlyList<string>? Paths { get; init; }
 }
 

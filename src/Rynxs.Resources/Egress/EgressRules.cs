@@ -119,7 +119,7 @@ internal static partial class EgressRules
         for (int i = 0; i < (rule.Paths?.Count ?? 0); i++)
         {
             if (!PathForm().IsMatch(rule.Paths![i])) // As above.
-                rules.Invalid($"{field}.paths[{i}]", rule.Paths[i], "a path starts with '/' and has at most 1024 visible ASCII characters");
+                rules.Invalid($"{field}.paths[{i}]", rule.Paths[i], "a path starts with '/' and has at most 256 visible ASCII characters");
         }
     }
 
@@ -172,6 +172,6 @@ internal static partial class EgressRules
     [GeneratedRegex(@"\A[A-Z]{1,32}\z")]
     private static partial Regex MethodForm();
 
-    [GeneratedRegex(@"\A/[!-~]{0,1023}\z")]
+    [GeneratedRegex(@"\A/[!-~]{0,255}\z")]
     private static partial Regex PathForm();
 }
