@@ -123,6 +123,9 @@ public sealed record SandboxSpec
 
     public SandboxLimits Limits { get; init; } = new();
 
+    /// <summary>Who serves its way out; null for none: then nothing outside can be reached.</summary>
+    public Egress.ISandboxEgress? Egress { get; init; }
+
     /// <summary>gVisor platform, <c>systrap</c> or <c>ptrace</c>; null for the runtime's default.</summary>
     public string? Platform { get; init; }
 

@@ -181,11 +181,14 @@ internal sealed class TableResolver : INameResolver
 {
     public ConcurrentDictionary<string, IReadOnlyList<IPAddress>> Table { get; } = [];
 
+    /// <summary>Of every name that the table does not have.</summary>
+    public IPAddress Default { get; init; } = IPAddress.Loopback;
+
     public ConcurrentQueue<string> Asked { get; } = [];
 
     public ValueTask<IReadOnlyList<IPAddress>> ResolveAsync(HostName host, CancellationToken cancellationToken)
     {
         Asked.Enqueue(host.Text);
-        return new(Table.GetValueOrDefault(host.Text, [IPAddress.Loopback]));
+        return new(Table.GetValueOrDefault(host.Text, [Default]));
     }
 }
