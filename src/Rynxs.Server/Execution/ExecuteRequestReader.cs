@@ -72,7 +72,6 @@ internal sealed class ExecuteRequestReader
         }
 
         ReadRuntime(root);
-        ReadNetworkPolicy(root);
         ReadFilesystemAccess(root);
         return new ExecuteRequest
         {
@@ -83,6 +82,7 @@ internal sealed class ExecuteRequestReader
             MemoryLimitMb = ReadInteger(root, "memory_limit_mb", 16, 2048, 512),
             CpuLimit = ReadCpu(root),
             Environment = ReadEnvironment(root),
+            Network = ReadNetworkPolicy(root),
             Stdin = ReadText(root, "stdin", 0, MaxStdinBytes) ?? "",
             ConstitutionalHash = ReadText(root, "constitutional_hash", 1, 128),
         };
@@ -135,16 +135,20 @@ internal sealed class ExecuteRequestReader
         }
     }
 
-    private void ReadNetworkPolicy(JsonElement root)
+    private Egress.EgressMode ReadNetworkPolicy(JsonElement root)
     {
         string policy = ReadText(root, "network_policy", 1, 32) ?? "none";
-        if (policy is "restricted" or "full")
+        switch (policy)
         {
-            Error("network_policy", "network_policy_unavailable", $"'{policy}' needs the egress gateway, which this server does not have; only none is enforced.");
-        }
-        else if (policy != "none")
-        {
-            Error("network_policy", "unsupported_value", $"'{Shorten(policy)}' is not a network policy; use none.");
+            case "none":
+                return Egress.EgressMode.None;
+            case "restricted":
+                return Egress.EgressMode.Restricted;
+            case "full":
+                return Egress.EgressMode.Full;
+            default:
+                Error("network_policy", "unsupported_value", $"'{Shorten(policy)}' is not a network policy; known are none, restricted and full.");
+                return Egress.EgressMode.None;
         }
     }
 

@@ -16,6 +16,7 @@ using Rynxs.Sandbox.GVisor;
 using Rynxs.Sandbox.Images;
 using Rynxs.Server.Agents;
 using Rynxs.Server.Audit;
+using Rynxs.Server.Egress;
 using Rynxs.Server.Execution;
 using Rynxs.Server.Export;
 using Rynxs.Server.Execution.Sessions;
@@ -59,6 +60,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
     public SandboxExecutor Executor { get; private set; } = null!; // As above.
     /// <summary>Null unless sessions are recorded.</summary>
     public SessionRecordings? Recordings { get; private set; }
+    public EgressService Egress { get; private set; } = null!; // As above.
     public SandboxSessions Sessions { get; private set; } = null!; // As above.
     public ExecutionRecords Executions { get; } = new();
     public DeniedRequestLog Denied { get; private set; } = null!; // As above.
@@ -150,12 +152,24 @@ internal sealed partial class ServerParts : IAsyncDisposable
             Recordings = new SessionRecordings(Path.Combine(_state.Path, "recordings"), Chains, _options.TimeProvider, loggers.CreateLogger<SessionRecordings>());
         }
 
+        Egress = await EgressService.StartAsync(
+            _state.Path, Store.For(Principal.System), Chains, _options.OpenedEgress, new EgressNames(_options.EgressHosts), meters, _options.TimeProvider, loggers, cancellationToken);
+        _opened.Push(Egress);
         await OpenExecutorAsync(loggers, cancellationToken);
         OpenAgents(ledger, meters, loggers);
-        Health = new ServerHealth(_state, Control, Store, Runtime, _options.TimeProvider);
+        Health = new ServerHealth(_state, Control, Store, Runtime, CheckEgressAsync, _options.TimeProvider);
         Metrics.Observe(() => Gate.Queued, () => Agents.List().Count, () => Control.Head.Seq);
         OpenExports(meters, loggers);
         StartLoops(loggers);
+    }
+
+    private EgressController? _egress;
+
+    private async Task<ReadinessCheck> CheckEgressAsync(CancellationToken cancellationToken)
+    {
+        (bool enforces, string answer) = await Egress.ProbeAsync(cancellationToken);
+        bool current = _egress?.IsCurrent ?? false;
+        return new ReadinessCheck("egress_gateway", enforces && current, current ? $"a name that nothing allows: {answer}" : "The policies could not be looked at for a minute.");
     }
 
     private LedgerExports? _exports;
@@ -249,7 +263,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
         Executor = new SandboxExecutor(
             new SandboxExecutorServices(
                 Runtime, Images, Chains, new ExecutionPolicy(Store.For(Principal.System), _options.TimeProvider), Gate, pending, Executions, Metrics, _options.TimeProvider,
-                Recordings),
+                Recordings, Egress),
             loggers.CreateLogger<SandboxExecutor>());
         _opened.Push(Executor);
         Sessions = new SandboxSessions(Executor, _options.TimeProvider, loggers.CreateLogger<SandboxSessions>());
@@ -265,6 +279,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
             Sandboxes = Runtime,
             Images = Images,
             Secrets = new FileSecretSource(_state.SecretsDirectory),
+            Egress = Egress,
             TimeProvider = _options.TimeProvider,
             LoggerFactory = loggers,
             MeterFactory = meters,
@@ -293,6 +308,10 @@ internal sealed partial class ServerParts : IAsyncDisposable
         _background = new BackgroundParts(loggers.CreateLogger<BackgroundParts>());
         _background.Start("agent-controller", agents.RunAsync);
         _background.Start("task-controller", tasks.RunAsync);
+        var desk = new EgressDesk(Store.For(Principal.System), Chains, Egress.Ledger, _options.TimeProvider, loggers.CreateLogger<EgressDesk>());
+        _egress = new EgressController(Store.For(Principal.System), Egress, desk, _options.TimeProvider, loggers.CreateLogger<EgressController>());
+        _background.Start("egress-offers", desk.RunAsync);
+        _background.Start("egress-controller", _egress.RunAsync);
         _background.Start("sandbox-sessions", Sessions.RunAsync);
         _background.Start("denied-requests", Denied.RunAsync);
         _background.Start("checkpoint-publisher", Publisher.RunAsync);
