@@ -126,6 +126,15 @@ public sealed record SandboxSpec
     /// <summary>Who serves its way out; null for none: then nothing outside can be reached.</summary>
     public Egress.ISandboxEgress? Egress { get; init; }
 
+    /// <summary>
+    /// Directories that programs may write, each <c>/tmp</c> or <c>/workspace/files</c> or below one of them; null gives both. What is not named there is read-only and empty.
+    /// Not together with <see cref="WorkspaceDirectory"/>.
+    /// </summary>
+    public IReadOnlyList<string>? WritablePaths { get; init; }
+
+    /// <summary>Whether a path may stand in <see cref="WritablePaths"/>: one of the two places or below, of plain names, at most 1024 characters.</summary>
+    public static bool IsWritablePath(string path) => GVisor.WritableTree.IsPath(path);
+
     /// <summary>gVisor platform, <c>systrap</c> or <c>ptrace</c>; null for the runtime's default.</summary>
     public string? Platform { get; init; }
 
@@ -202,7 +211,15 @@ public sealed record ExecutionResult
     /// <summary>What the program tried that a rule watches for, in order.</summary>
     public required IReadOnlyList<Violation> Violations { get; init; }
     public required ResourceUsage Usage { get; init; }
+
+    /// <summary>How much of it the monitor saw; null where it never ran.</summary>
+    public TraceSummary? Trace { get; init; }
 }
+
+/// <summary>Events of one program's trace session.</summary>
+/// <param name="Events">Looked at.</param>
+/// <param name="Dropped">Lost on the way; above 0 the violation <c>monitor_events_dropped</c> says so, too.</param>
+public sealed record TraceSummary(long Events, long Dropped);
 
 /// <summary>Measured use; null where this host cannot measure, never a made-up number.</summary>
 public sealed record ResourceUsage(TimeSpan? Cpu, long? MemoryPeakBytes, long? ReadBytes, long? WrittenBytes);

@@ -96,8 +96,10 @@ internal static class UpCommand
             exportCa, record, egressOpen, egressHost,
         };
         oidc.AddTo(command);
+        var execution = new ExecutionSettings();
+        execution.AddTo(command);
         command.SetAction((parsed, cancellationToken) => RunAsync(
-            new ServerOptions
+            execution.ApplyTo(new ServerOptions
             {
                 StateDirectory = ClientSettings.StateDirectoryOf(parsed),
                 Listen = parsed.GetRequiredValue(listen),
@@ -125,7 +127,7 @@ internal static class UpCommand
                 ExportCaFile = parsed.GetValue(exportCa),
                 RecordSessions = parsed.GetValue(record),
                 Progress = screen.Note,
-            },
+            }, parsed),
             parsed.GetValue(guarded),
             screen,
             cancellationToken));

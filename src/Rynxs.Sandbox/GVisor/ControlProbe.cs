@@ -44,7 +44,33 @@ internal sealed class ControlProbe
             _known[kind] = common;
         }
 
-        return WithOwn(sandbox, common, deadlineResult);
+        IReadOnlyList<SandboxControl> controls = WithOwn(sandbox, common, deadlineResult);
+        return sandbox.Spec.WritablePaths is { } writable ? [.. controls, await TryWritableAsync(sandbox, writable, cancellationToken)] : controls;
+    }
+
+    /// <summary>Writes where it may, and where it may not, in this very sandbox.</summary>
+    private static async Task<SandboxControl> TryWritableAsync(GVisorSandbox sandbox, IReadOnlyList<string> writable, CancellationToken cancellationToken)
+    {
+        const string script = """
+            import os,sys
+            def tried(d):
+                try:
+                    p=d+'/.rynxs-probe'; os.close(os.open(p,os.O_CREAT|os.O_WRONLY)); os.unlink(p); return True
+                except OSError: return False
+            n=int(sys.argv[1]); may=sys.argv[2:2+n]; maynot=sys.argv[2+n:]
+            print('held' if all(map(tried,may)) and not any(map(tried,maynot)) else 'not held')
+            """;
+        string[] closed = [.. ((string[])["/tmp", "/workspace/files", "/dev/shm", "/"]).Except(writable)];
+        ExecutionResult result = await sandbox.ExecuteAsync(
+            new ExecutionRequest
+            {
+                ExecutionId = "probe-writable", Arguments = ["/usr/bin/python3", "-I", "-S", "-c", script, Number(writable.Count), .. writable, .. closed], WorkingDirectory = "/",
+                Timeout = TimeSpan.FromSeconds(30), OutputBytes = 1024,
+            },
+            cancellationToken);
+        cancellationToken.ThrowIfCancellationRequested();
+        string seen = Encoding.UTF8.GetString(result.StandardOutput.Span).Trim();
+        return Checked("filesystem_access", string.Join(", ", writable), "read-only mounts", "a write to each named directory and to each other place", seen, seen == "held");
     }
 
     /// <summary>What was seen in another sandbox of the same kind, with what is read back in this one.</summary>

@@ -93,7 +93,6 @@ public sealed partial class GVisorRuntime : ISandboxRuntime
             await sandbox.OpenEgressAsync(cancellationToken);
             sandbox.ColdStart = _options.TimeProvider.GetElapsedTime(begin);
             sandbox.Metrics = _metrics; // from here on, so that our own probes are not counted
-            _metrics.Started(Name, sandbox.ColdStart);
             return sandbox;
         }
         catch

@@ -145,7 +145,15 @@ internal sealed partial class GVisorSandbox
             execution.CloseAccount();
         }
 
-        Metrics?.ProgramEnded(Runtime, result);
+        if (Metrics is { } metrics)
+        {
+            metrics.ProgramEnded(Runtime, result);
+            if (Interlocked.Exchange(ref _coldStartTold, 1) == 0)
+            {
+                metrics.FirstProgram(Runtime, ColdStart + (result.FirstInstruction ?? TimeSpan.Zero));
+            }
+        }
+
         if (result.ExitCode is null)
         {
             await ClearAwayAsync();

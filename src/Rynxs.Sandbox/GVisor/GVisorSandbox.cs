@@ -27,6 +27,7 @@ internal sealed partial class GVisorSandbox : ISandbox
     private readonly SemaphoreSlim _oneProgram = new(1, 1);
     private readonly SemaphoreSlim _pausing = new(1, 1);
     private bool _paused;
+    private int _coldStartTold;
     private readonly CancellationTokenSource _ended = new();
     private readonly Lock _gate = new();
     private SandboxMonitor? _monitor;

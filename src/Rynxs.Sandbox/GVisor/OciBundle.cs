@@ -57,15 +57,13 @@ internal static class OciBundle
             ["dev.gvisor.spec.rootfs.source"] = spec.Image.Path,
             ["dev.gvisor.spec.rootfs.type"] = "erofs",
         },
-        ["mounts"] = new JsonArray([
-            Mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
-            Mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
-            Mount("/tmp", "tmpfs", "tmpfs", "nosuid", "nodev", "mode=1777", Size(spec.Limits.TmpBytes)),
-            spec.WorkspaceDirectory is { } workspace
-                ? Mount("/workspace/files", "bind", workspace, "bind", "rw", "nosuid", "nodev")
-                : Mount("/workspace/files", "tmpfs", "tmpfs", "nosuid", "nodev", "mode=0777", Size(spec.WorkspaceBytes)),
-            .. egressDirectory is null ? (JsonObject[])[] : [GuestForwarder.Mount(egressDirectory)],
-        ]),
+        ["mounts"] = new JsonArray(
+            [
+                Mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
+                Mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
+                .. Places(spec),
+                .. egressDirectory is null ? (JsonNode[])[] : [GuestForwarder.Mount(egressDirectory)],
+            ]),
         ["linux"] = new JsonObject
         {
             ["namespaces"] = new JsonArray([.. ((string[])["pid", "ipc", "uts", "mount", "network"]).Select(type => (JsonNode)new JsonObject { ["type"] = type })]),
@@ -80,6 +78,25 @@ internal static class OciBundle
             ["readonlyPaths"] = new JsonArray("/proc/sys", "/proc/bus", "/proc/fs", "/proc/irq"),
         },
     };
+
+    /// <summary>What programs can write.</summary>
+    private static IEnumerable<JsonNode> Places(SandboxSpec spec)
+    {
+        if (spec.WritablePaths is { } writable)
+        {
+            foreach ((string path, bool isWritable, long bytes) in WritableTree.Mounts(writable, spec.Limits.TmpBytes, spec.WorkspaceBytes))
+            {
+                yield return Mount(path, "tmpfs", "tmpfs", isWritable ? "rw" : "ro", "nosuid", "nodev", isWritable ? "mode=1777" : "mode=0755", Size(bytes));
+            }
+
+            yield break;
+        }
+
+        yield return Mount("/tmp", "tmpfs", "tmpfs", "nosuid", "nodev", "mode=1777", Size(spec.Limits.TmpBytes));
+        yield return spec.WorkspaceDirectory is { } workspace
+            ? Mount("/workspace/files", "bind", workspace, "bind", "rw", "nosuid", "nodev")
+            : Mount("/workspace/files", "tmpfs", "tmpfs", "nosuid", "nodev", "mode=0777", Size(spec.WorkspaceBytes));
+    }
 
     private static JsonObject Privileged(IReadOnlyList<string> command, IReadOnlyList<string> capabilities, SandboxLimits limits)
     {

@@ -33,7 +33,7 @@ internal sealed class ProgramRun(GVisorOptions options, RunscCommand runsc, GVis
     {
         long entered = System.Diagnostics.Stopwatch.GetTimestamp();
         using WorkspaceQuota? quota = BeginQuota();
-        var before = new Counters(sandbox.Cgroup.OomKills, sandbox.Cgroup.PidsRefused, sandbox.Cgroup.Cpu, monitor.Dropped);
+        var before = new Counters(sandbox.Cgroup.OomKills, sandbox.Cgroup.PidsRefused, sandbox.Cgroup.Cpu, monitor.Dropped, monitor.Received);
         sandbox.Cgroup.ResetPeak();
         monitor.BeginProgram();
 
@@ -96,6 +96,7 @@ internal sealed class ProgramRun(GVisorOptions options, RunscCommand runsc, GVis
             FirstInstruction = program.BegunAt is { } began ? System.Diagnostics.Stopwatch.GetElapsedTime(entered, began) : null,
             Violations = Violations(before.Dropped),
             Usage = usage,
+            Trace = new TraceSummary(monitor.Received - before.Received, monitor.Dropped - before.Dropped),
         };
     }
 
@@ -259,5 +260,5 @@ internal sealed class ProgramRun(GVisorOptions options, RunscCommand runsc, GVis
         return text[lineStart..].StartsWith("waiting on pid "u8) ? errors[..lineStart] : errors;
     }
 
-    private readonly record struct Counters(long OomKills, long PidsRefused, TimeSpan? Cpu, long Dropped);
+    private readonly record struct Counters(long OomKills, long PidsRefused, TimeSpan? Cpu, long Dropped, long Received);
 }

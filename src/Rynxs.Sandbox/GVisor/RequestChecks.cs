@@ -54,6 +54,12 @@ internal static class RequestChecks
         Require(spec.Limits.FileBytes is >= 1 and <= 1024 * 1024 * mebibyte, "limits.fileBytes must be 1 byte to 1 TiB");
         Require(spec.WorkspaceBytes is >= mebibyte and <= 1024 * 1024 * mebibyte, "workspaceBytes must be 1 MiB to 1 TiB");
         Require(spec.Platform is null or "systrap" or "ptrace", "platform must be systrap or ptrace");
+        if (spec.WritablePaths is { } writable)
+        {
+            Require(spec.WorkspaceDirectory is null, "writablePaths cannot be given with a workspaceDirectory");
+            Require(writable.Count is >= 1 and <= WritableTree.MaxPaths && writable.All(WritableTree.IsPath), $"writablePaths must be 1 to {WritableTree.MaxPaths} plain paths of /tmp or /workspace/files or below");
+        }
+
         if (spec.WorkspaceDirectory is { } directory)
         {
             Require(Path.IsPathFullyQualified(directory), "workspaceDirectory must be an absolute path");

@@ -34,7 +34,7 @@ public sealed record SandboxTemplate
 
     /// <summary>Whether a request can be served from here.</summary>
     internal bool Serves(SandboxSpec spec, string platform, string digest) =>
-        spec.WorkspaceDirectory is null && spec.Egress is not null == Egress && spec.WorkspaceBytes == WorkspaceBytes && spec.Image.Digest == digest && (spec.Platform ?? platform) == (Platform ?? platform)
+        spec.WorkspaceDirectory is null && spec.WritablePaths is null && spec.Egress is not null == Egress && spec.WorkspaceBytes == WorkspaceBytes && spec.Image.Digest == digest && (spec.Platform ?? platform) == (Platform ?? platform)
         && spec.Limits.MemoryBytes >= Limits.MemoryBytes && spec.Limits with { MemoryBytes = Limits.MemoryBytes, Cpus = Limits.Cpus } == Limits;
 
     internal void Check()

@@ -24,6 +24,14 @@ internal sealed record ExecuteRequest
     /// <summary>0.01 to 2.0 CPUs, default 0.5.</summary>
     public double CpuLimit { get; init; } = 0.5;
 
+    /// <summary>
+    /// The directories that the program may write: <c>/tmp</c>, <c>/workspace/files</c> or below. Empty gives both. No other path of a sandbox can be written, and none of the host's is there.
+    /// </summary>
+    public IReadOnlyList<string> FilesystemAccess { get; init; } = [];
+
+    /// <summary>Answered at once with 202; the answer is read later.</summary>
+    public bool IsAsynchronous { get; init; }
+
     /// <summary>At most 64 variables; names of the sandbox itself are reserved.</summary>
     public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
 

@@ -50,6 +50,7 @@ internal static class ExecutionSandboxes
         WorkspaceBytes = WorkspaceBytes(request.MemoryLimitMb),
         Limits = Limits(request.MemoryLimitMb, request.CpuLimit),
         SingleUse = true,
+        WritablePaths = request.FilesystemAccess.Count == 0 ? null : request.FilesystemAccess,
     };
 
     public static SandboxSpec SessionSpec(Sessions.SessionRequest request, string agentNamespace, string chainName, ImageDescriptor image) => new()

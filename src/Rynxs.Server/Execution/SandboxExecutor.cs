@@ -5,6 +5,7 @@ using Rynxs.Resources.Identity;
 using Rynxs.Sandbox;
 using Rynxs.Sandbox.Images;
 using Rynxs.Server.Audit;
+using Rynxs.Server.Execution.Integration;
 using Rynxs.Server.Metrics;
 using Rynxs.Server.Recording;
 
@@ -12,8 +13,9 @@ namespace Rynxs.Server.Execution;
 
 /// <summary>What executions need.</summary>
 internal sealed record SandboxExecutorServices(
-    ISandboxRuntime Runtime, ImageStore Images, AgentChains Chains, ExecutionPolicy Policy, ExecutionGate Gate, PendingExecutions Pending, ExecutionRecords Records,
-    ServerMetrics Metrics, TimeProvider TimeProvider, SessionRecordings? Recordings = null, Egress.EgressService? Egress = null);
+    ISandboxRuntime Runtime, ImageStore Images, AgentChains Chains, ExecutionPolicy Policy, ExecutionGate Gate, PendingExecutions Pending,
+    ExternalEndpoints External, ServerMetrics Metrics, TimeProvider TimeProvider, bool SecurityDebug = false, SessionRecordings? Recordings = null,
+    Egress.EgressService? Egress = null);
 
 /// <summary>
 /// Runs code once, each time in a sandbox of its own that is destroyed afterwards. Policy, intent, effect and outcome in this order; an
@@ -28,19 +30,19 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
     private readonly ConcurrentDictionary<Task, bool> _cleanups = new();
 
     /// <summary>Runs it and waits for its end.</summary>
-    /// <param name="request">Validated.</param>
-    /// <param name="agentNamespace">Namespace of the agent id.</param>
-    /// <param name="principal">Who asks.</param>
-    /// <param name="hashVerified">The request pinned the constitutional hash and it was equal.</param>
-    /// <param name="cancellationToken">The caller left: the program is killed.</param>
-    public async Task<ExecuteResponse> ExecuteAsync(
-        ExecuteRequest request, string agentNamespace, Principal principal, bool hashVerified, CancellationToken cancellationToken)
+    /// <param name="order">What is asked for.</param>
+    /// <param name="executionId">Its id.</param>
+    /// <param name="running">Called when it has its place, before anything is recorded or done.</param>
+    /// <param name="cancellationToken">The caller left, or cancelled it: the program is killed.</param>
+    public async Task<ExecuteResponse> ExecuteAsync(ExecutionOrder order, string executionId, Action running, CancellationToken cancellationToken)
     {
-        string executionId = Guid.NewGuid().ToString();
+        (ExecuteRequest request, string agentNamespace, Principal principal, bool hashVerified, _, _, _) = order;
         using IDisposable place = await services.Gate.EnterAsync($"{agentNamespace}/{request.AgentId}", cancellationToken);
         ILedgerChain chain = await services.Chains.OpenAsync(agentNamespace, AgentChains.ChainNameOf(request.AgentId), cancellationToken);
         var audit = new ExecutionAudit(chain, $"{agentNamespace}/{request.AgentId}", principal.Name, executionId);
         await services.Policy.RequireAllowedAsync(request, agentNamespace, audit, cancellationToken);
+        await services.External.RequireAllowedAsync(request, executionId, cancellationToken);
+        running();
         ImageResolution image = await services.Images.ResolveAsync(ImageStore.BuiltInName, cancellationToken);
         RequireNetwork(request, principal);
         ISandbox sandbox = await BeginAsync(request, agentNamespace, principal, image.Image, audit, executionId, cancellationToken);
@@ -59,7 +61,6 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
             }
 
             ended = response.TerminationReason;
-            services.Records.Add(new ExecutionRecord(agentNamespace, principal.Name, response));
             return response;
         }
         finally
@@ -109,10 +110,16 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
         try
         {
             await audit.IntentAsync(request.Code, image.Digest, cancellationToken);
+            await services.External.RequestedAsync(request, executionId, cancellationToken);
             return await StartAsync(request, agentNamespace, principal, image, audit, cancellationToken);
         }
         catch (Exception exception) when (exception is not LedgerUnavailableException)
         {
+            if (exception is SandboxRefusedException)
+            {
+                services.External.Ended(request, executionId, "start_failed", result: null);
+            }
+
             services.Pending.Remove(executionId);
             throw;
         }
@@ -145,17 +152,20 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
 
     /// <summary>Runs a program in a sandbox of a session: policy, intent, effect and outcome as in a sandbox of its own.</summary>
     public async Task<ExecuteResponse> ExecuteInSessionAsync(
-        ExecuteRequest request, Sessions.SandboxSession session, Func<ExecutionRequest, CancellationToken, Task<ExecutionResult>> run, Principal principal, bool hashVerified,
+        ExecutionOrder order, string executionId, Action running, Sessions.SandboxSession session, Func<ExecutionRequest, CancellationToken, Task<ExecutionResult>> run,
         CancellationToken cancellationToken)
     {
-        string executionId = Guid.NewGuid().ToString();
+        (ExecuteRequest request, _, Principal principal, bool hashVerified, _, _, _) = order;
         using IDisposable place = await services.Gate.EnterAsync($"{session.Namespace}/{request.AgentId}", cancellationToken);
         string chainName = AgentChains.ChainNameOf(request.AgentId);
         ILedgerChain chain = await services.Chains.OpenAsync(session.Namespace, chainName, cancellationToken);
         var audit = new ExecutionAudit(chain, $"{session.Namespace}/{request.AgentId}", principal.Name, executionId);
         await services.Policy.RequireAllowedAsync(request, session.Namespace, audit, cancellationToken);
+        await services.External.RequireAllowedAsync(request, executionId, cancellationToken);
+        running();
         services.Pending.Add(executionId, session.Namespace, chainName);
         await audit.IntentAsync(request.Code, session.Sandbox.Image.Digest, cancellationToken);
+        await services.External.RequestedAsync(request, executionId, cancellationToken);
         SessionRecorder? recorder = services.Recordings?.Start();
         ExecuteResponse response = await RunAsync(
             new SandboxProgram(request, executionId, session.Sandbox, TimeSpan.Zero, run), Task.CompletedTask, audit, hashVerified, recorder, cancellationToken);
@@ -164,7 +174,6 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
             await recordings.KeepAsync(recorder, session.Namespace, chainName, principal.Name, executionId, session.Sandbox.Id.Value);
         }
 
-        services.Records.Add(new ExecutionRecord(session.Namespace, principal.Name, response));
         services.Pending.Remove(executionId);
         return response;
     }
@@ -228,11 +237,18 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
             await started;
             services.Metrics.ExecutionRejected("start_failed");
             await audit.NotStartedAsync("start_failed");
+            services.External.Ended(request, executionId, "start_failed", result: null);
             throw;
         }
 
         await started;
         await audit.OutcomeAsync(sandbox, result);
+        services.External.Ended(request, executionId, WireNames.Of(result.Reason), result);
+        if (services.SecurityDebug)
+        {
+            LogSecurityDebug(executionId, sandbox, result);
+        }
+
         string stdout = ExecuteResponse.Text(result.StandardOutput);
         string stderr = ExecuteResponse.Text(result.StandardError);
         return new ExecuteResponse
@@ -259,7 +275,19 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
             Image = sandbox.Image.Name,
             ImageDigest = sandbox.Image.Digest,
             Controls = sandbox.Controls,
+            SecurityDebug = services.SecurityDebug ? SecurityDebugView.Of(sandbox, result) : null,
         };
+    }
+
+    private void LogSecurityDebug(string executionId, ISandbox sandbox, ExecutionResult result)
+    {
+        LogWatched(executionId, sandbox.Id.Value, result.Trace?.Events ?? 0, result.Trace?.Dropped ?? 0, result.Violations.Count);
+        foreach (Sandbox.Violations.Violation violation in result.Violations)
+        {
+            LogViolation(
+                executionId, violation.ViolationType, violation.Severity, violation.DetectionLayer, violation.Blocked,
+                string.Join(", ", violation.Indicators.Select(pair => $"{pair.Key}={pair.Value}")));
+        }
     }
 
     /// <param name="Request">What the caller asked for.</param>
@@ -298,6 +326,13 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
         _cleanups[cleanup] = true;
         cleanup.ContinueWith(ended => _cleanups.TryRemove(ended, out _), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
     }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Security debug: execution {Execution} in sandbox {Sandbox}: {Events} events seen, {Dropped} lost, {Violations} violations")]
+    private partial void LogWatched(string execution, string sandbox, long events, long dropped, int violations);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Security debug: execution {Execution}: {Type} ({Severity}, {Layer}, blocked: {Blocked}): {Indicators}")]
+    private partial void LogViolation(
+        string execution, string type, Sandbox.Violations.Severity severity, Sandbox.Violations.DetectionLayer layer, bool blocked, string indicators);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Sandbox {Sandbox} could not be cleaned up; the next start sweeps it")]
     private partial void LogCleanupFailed(Exception exception, string sandbox);

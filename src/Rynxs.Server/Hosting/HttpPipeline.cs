@@ -6,6 +6,7 @@ using Rynxs.Server.Agents;
 using Rynxs.Server.Approvals;
 using Rynxs.Server.Doctor;
 using Rynxs.Server.Execution;
+using Rynxs.Server.Execution.OpenApi;
 using Rynxs.Server.Execution.Sessions;
 using Rynxs.Server.Health;
 using Rynxs.Server.Identity;
@@ -72,8 +73,9 @@ internal static class HttpPipeline
         application.UseEndpoints(_ => { });
 
         application.MapHealth(parts.Health, parts.Runtime, exporter, options.ConstitutionalHash);
-        application.MapExecution(parts.Executor, parts.Executions, options.ConstitutionalHash);
-        application.MapSessions(parts.Sessions, options.ConstitutionalHash);
+        application.MapExecution(parts.Executor, parts.Jobs, parts.Executions, options.ConstitutionalHash);
+        application.MapSessions(new SessionServices(parts.Sessions, parts.Jobs, parts.Executions, options.ConstitutionalHash));
+        application.MapOpenApi();
         application.MapAgents(parts.Agents, parts.Store, parts.Recordings);
         new AgentLogEndpoints(parts.Store, parts.Chains, state, parts.Workspaces, application.Lifetime.ApplicationStopping).Map(application);
         application.MapTransparency(parts.Publisher, state.LedgerDirectory);
@@ -89,6 +91,11 @@ internal static class HttpPipeline
         });
         MapOtherMethods(application);
     }
+
+    private static readonly object s_refusal = new();
+
+    /// <summary>Whether it only says which methods there are.</summary>
+    internal static bool IsRefusal(RouteEndpoint endpoint) => endpoint.Metadata.Contains(s_refusal);
 
     /// <summary>
     /// The resource API takes every path below <c>/api</c>, so routing would give it our own endpoints' other methods, too. They answer 405 here.
@@ -109,7 +116,7 @@ internal static class HttpPipeline
                 context.Response.StatusCode = StatusCodes.Status405MethodNotAllowed;
                 context.Response.Headers.Allow = string.Join(", ", methods);
                 return Task.CompletedTask;
-            });
+            }).WithMetadata(s_refusal);
         }
     }
 }

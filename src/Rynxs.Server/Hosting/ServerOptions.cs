@@ -50,6 +50,15 @@ public sealed record ServerOptions
     /// <summary>Sandboxes of the execute API at once over all agents, 1 to 4096. Null: four per CPU.</summary>
     public int? MaxConcurrentExecutions { get; init; }
 
+    /// <summary>Executions that wait for a place at once over all agents, 1 to 100,000; what is beyond is refused with 429. Default 4,000.</summary>
+    public int MaxQueuedExecutions { get; init; } = Execution.ExecutionGate.DefaultQueued;
+
+    /// <summary>Policy and audit engines outside of this process. Default: none.</summary>
+    public Execution.Integration.ExternalEndpointOptions External { get; init; } = new();
+
+    /// <summary>Logs what the monitor saw of each execution, and puts it into the answer (<c>ENABLE_SECURITY_DEBUG</c>). Default false.</summary>
+    public bool SecurityDebug { get; init; }
+
     /// <summary>Signed checkpoints of the ledger and their witnesses.</summary>
     public Transparency.TransparencyOptions Transparency { get; init; } = new();
     /// <summary>
@@ -186,6 +195,12 @@ public sealed record ServerOptions
             .Select(range => $"--egress-open: '{range}' is not ADDRESS or ADDRESS/BITS, such as 10.1.2.0/24."));
         problems.AddRange(EgressHosts.Where(host => !Egress.EgressNames.TryParse(host, out _, out _)).Select(host => $"--egress-host: '{host}' is not NAME=ADDRESS, such as mirror.example.com=10.1.2.3."));
 
+        if (MaxQueuedExecutions is < 1 or > 100_000)
+        {
+            problems.Add(string.Create(CultureInfo.InvariantCulture, $"--max-queued-executions: {MaxQueuedExecutions} is not within 1 to 100000."));
+        }
+
+        problems.AddRange(External.Problems());
         if (Exports.Count > 8)
         {
             problems.Add("--export: at most 8 destinations.");

@@ -18,6 +18,8 @@ using Rynxs.Server.Agents;
 using Rynxs.Server.Audit;
 using Rynxs.Server.Egress;
 using Rynxs.Server.Execution;
+using Rynxs.Server.Execution.Integration;
+using Rynxs.Server.Execution.Stored;
 using Rynxs.Server.Export;
 using Rynxs.Server.Execution.Sessions;
 using Rynxs.Server.Health;
@@ -62,7 +64,8 @@ internal sealed partial class ServerParts : IAsyncDisposable
     public SessionRecordings? Recordings { get; private set; }
     public EgressService Egress { get; private set; } = null!; // As above.
     public SandboxSessions Sessions { get; private set; } = null!; // As above.
-    public ExecutionRecords Executions { get; } = new();
+    public ExecutionStore Executions { get; private set; } = null!; // As above.
+    public ExecutionJobs Jobs { get; private set; } = null!; // As above.
     public DeniedRequestLog Denied { get; private set; } = null!; // As above.
     public ServerHealth Health { get; private set; } = null!; // As above.
     public BackgroundParts Background => _background ?? throw new InvalidOperationException("The parts are not open.");
@@ -210,6 +213,8 @@ internal sealed partial class ServerParts : IAsyncDisposable
         }
     }
 
+    private ExternalEndpoints? _external;
+
     private ExecutionGate Gate { get; set; } = null!; // As above.
 
     private async Task OpenSandboxesAsync(IMeterFactory meters, ILoggerFactory loggers, CancellationToken cancellationToken)
@@ -259,13 +264,19 @@ internal sealed partial class ServerParts : IAsyncDisposable
             LogUnknown(unknown);
         }
 
-        Gate = new ExecutionGate(_options.MaxConcurrentExecutions ?? Environment.ProcessorCount * 4);
+        Gate = new ExecutionGate(_options.MaxConcurrentExecutions ?? Environment.ProcessorCount * 4, _options.MaxQueuedExecutions, _options.TimeProvider);
+        Executions = ExecutionStore.Open(Path.Combine(_state.Path, "executions.db"), _options.TimeProvider);
+        _opened.Push(new ClosedLast(Executions));
+        _external = new ExternalEndpoints(_options.External, Executions, _options.ConstitutionalHash, _options.TimeProvider, loggers.CreateLogger<ExternalEndpoints>());
+        _opened.Push(_external);
         Executor = new SandboxExecutor(
             new SandboxExecutorServices(
-                Runtime, Images, Chains, new ExecutionPolicy(Store.For(Principal.System), _options.TimeProvider), Gate, pending, Executions, Metrics, _options.TimeProvider,
-                Recordings, Egress),
+                Runtime, Images, Chains, new ExecutionPolicy(Store.For(Principal.System), _options.TimeProvider), Gate, pending, _external, Metrics, _options.TimeProvider,
+                _options.SecurityDebug, Recordings, Egress),
             loggers.CreateLogger<SandboxExecutor>());
         _opened.Push(Executor);
+        Jobs = new ExecutionJobs(Executions, _options.TimeProvider, loggers.CreateLogger<ExecutionJobs>());
+        _opened.Push(Jobs);
         Sessions = new SandboxSessions(Executor, _options.TimeProvider, loggers.CreateLogger<SandboxSessions>());
     }
 
@@ -313,6 +324,11 @@ internal sealed partial class ServerParts : IAsyncDisposable
         _background.Start("egress-offers", desk.RunAsync);
         _background.Start("egress-controller", _egress.RunAsync);
         _background.Start("sandbox-sessions", Sessions.RunAsync);
+        if (_external is { } external)
+        {
+            _background.Start("external-audit", external.RunAsync);
+        }
+
         _background.Start("denied-requests", Denied.RunAsync);
         _background.Start("checkpoint-publisher", Publisher.RunAsync);
         if (_exports is not null)
@@ -343,6 +359,16 @@ internal sealed partial class ServerParts : IAsyncDisposable
     {
         _options.Progress?.Invoke(what);
         LogStep(what);
+    }
+
+    /// <summary>Closed when everything that was opened after it is.</summary>
+    private sealed class ClosedLast(IDisposable part) : IAsyncDisposable
+    {
+        public ValueTask DisposeAsync()
+        {
+            part.Dispose();
+            return ValueTask.CompletedTask;
+        }
     }
 
     /// <summary>Unlike Progress&lt;T&gt;, tells on the caller's thread, in order.</summary>

@@ -39,7 +39,7 @@ public sealed class ExecuteApiTests
 
             await server.PostAsync(Execute, """{"agent_id":"a","code":"1","constitutional_hash":"00"}""", HttpStatusCode.Conflict);
             JsonElement again = await server.GetAsync($"/api/v1/sandbox/executions/{python.GetProperty("execution_id").GetString()}");
-            again.GetProperty("stdout").GetString().ShouldBe("Hello Ada\n");
+            again.GetProperty("result").GetProperty("stdout").GetString().ShouldBe("Hello Ada\n");
 
             IReadOnlyDictionary<string, double> metrics = ExpositionFormat.Parse(await server.GetTextAsync("/metrics"));
             metrics["hardened_sandbox_executions_total{result=\"success\",runtime=\"gvisor\",termination_reason=\"completed\"}"].ShouldBe(1);

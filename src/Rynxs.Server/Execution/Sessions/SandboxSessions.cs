@@ -51,11 +51,11 @@ internal sealed partial class SandboxSessions(SandboxExecutor executor, TimeProv
     /// <summary>Runs a program in a session, in a new interpreter or in the one that keeps its state.</summary>
     /// <exception cref="ProblemException">409: it is paused.</exception>
     public Task<ExecuteResponse> ExecuteAsync(
-        SandboxSession session, ExecuteRequest request, bool keepsState, Principal principal, bool hashVerified, CancellationToken cancellationToken) =>
+        SandboxSession session, ExecutionOrder order, bool keepsState, string executionId, Action running, CancellationToken cancellationToken) =>
         session.IsPaused
             ? throw new ProblemException(new Problem(StatusCodes.Status409Conflict, "session_paused", "The session is paused; resume it first."))
             : session.UseAsync(time, () => executor.ExecuteInSessionAsync(
-                request, session, keepsState ? session.RunKeptAsync : session.Sandbox.ExecuteAsync, principal, hashVerified, cancellationToken));
+                order, executionId, running, session, keepsState ? session.RunKeptAsync : session.Sandbox.ExecuteAsync, cancellationToken));
 
     /// <summary>Ends a session; its record is written when its sandbox is gone.</summary>
     public void End(SandboxSession session, string reason)

@@ -12,8 +12,9 @@ internal static class SessionEndpoints
     private const int MaxCreateBytes = 16 * 1024;
     private const string Path = "/api/v1/sandbox/sessions";
 
-    public static void MapSessions(this IEndpointRouteBuilder endpoints, SandboxSessions sessions, string constitutionalHash)
+    public static void MapSessions(this IEndpointRouteBuilder endpoints, SessionServices services)
     {
+        (SandboxSessions sessions, ExecutionJobs jobs, Stored.ExecutionStore store, string constitutionalHash) = services;
         endpoints.MapPost(Path, async (HttpContext context) =>
         {
             string ns = ExecutionEndpoints.NamespaceOf(context);
@@ -23,26 +24,30 @@ internal static class SessionEndpoints
             SandboxSession session = await sessions.CreateAsync(request, ns, principal, context.RequestAborted);
             context.Response.Headers.Location = $"{Path}/{session.Id}";
             return Results.Json(SessionView.Of(session), ServerJson.Default.SessionView, statusCode: StatusCodes.Status201Created);
-        });
+        }).WithMetadata(SessionOperations.Create);
         endpoints.MapGet(Path, (HttpContext context) =>
         {
             Principal principal = RequestAccess.Require(context, [.. RequestAccess.Readers, Role.Agent]);
             return Results.Json(new SessionList([.. sessions.List().Where(session => IsVisible(principal, session)).Select(SessionView.Of)]), ServerJson.Default.SessionList);
-        });
+        }).WithMetadata(SessionOperations.List);
         endpoints.MapGet(Path + "/{id}", (HttpContext context, string id) =>
         {
             Principal principal = RequestAccess.Require(context, [.. RequestAccess.Readers, Role.Agent]);
             return sessions.TryGet(id) is { } session && IsVisible(principal, session) ? Results.Json(SessionView.Of(session), ServerJson.Default.SessionView) : Problem.NotFound("Session");
-        });
+        }).WithMetadata(SessionOperations.Get);
         endpoints.MapPost(Path + "/{id}/execute", async (HttpContext context, string id) =>
         {
             (SandboxSession session, Principal principal) = Usable(context, sessions, id);
+            byte[] body = await RequestBody.ReadAsync(context, ExecutionEndpoints.MaxBodyBytes, context.RequestAborted);
             (ExecuteRequest request, bool keepsState) = SessionRequestReader.ReadProgram(
-                await RequestBody.ReadAsync(context, ExecutionEndpoints.MaxBodyBytes, context.RequestAborted), session.AgentId);
+                body, session.AgentId);
             bool verified = ExecutionEndpoints.CompareHash(request.ConstitutionalHash, constitutionalHash);
-            ExecuteResponse response = await sessions.ExecuteAsync(session, request, keepsState, principal, verified, context.RequestAborted);
-            return Results.Json(response, ServerJson.Default.ExecuteResponse);
-        }).WithMetadata(new Microsoft.AspNetCore.Mvc.RequestSizeLimitAttribute(ExecutionEndpoints.MaxBodyBytes));
+            var order = new ExecutionOrder(
+                request, session.Namespace, principal, verified, ExecutionEndpoints.IdempotencyKeyOf(context), ExecutionOrder.FingerprintOf(session.Id, body), session.Id);
+            OrderAnswer answer = await jobs.RunAsync(
+                order, (execution, running, token) => sessions.ExecuteAsync(session, order, keepsState, execution, running, token), request.IsAsynchronous, context.RequestAborted);
+            return ExecutionEndpoints.Answer(context, answer, store);
+        }).WithMetadata(new Microsoft.AspNetCore.Mvc.RequestSizeLimitAttribute(ExecutionEndpoints.MaxBodyBytes), SessionOperations.Execute);
         foreach (bool paused in (bool[])[true, false])
         {
             endpoints.MapPost($"{Path}/{{id}}/{(paused ? "pause" : "resume")}", async (HttpContext context, string id) =>
@@ -50,14 +55,14 @@ internal static class SessionEndpoints
                 (SandboxSession session, _) = Usable(context, sessions, id);
                 await session.SetPausedAsync(paused, context.RequestAborted);
                 return Results.Json(SessionView.Of(session), ServerJson.Default.SessionView);
-            });
+            }).WithMetadata(paused ? SessionOperations.Pause : SessionOperations.Resume);
         }
 
         endpoints.MapDelete(Path + "/{id}", (HttpContext context, string id) =>
         {
             sessions.End(Usable(context, sessions, id).Session, "deleted");
             return Results.NoContent();
-        });
+        }).WithMetadata(SessionOperations.Delete);
     }
 
     /// <exception cref="ProblemException">404, or what the access rules say.</exception>
@@ -70,6 +75,9 @@ internal static class SessionEndpoints
     private static bool IsVisible(Principal principal, SandboxSession session) =>
         principal.CanSee(session.Namespace) && (principal.Roles.Any(role => role != Role.Agent) || session.Principal == principal.Name);
 }
+
+/// <summary>What the endpoints of sessions need.</summary>
+internal sealed record SessionServices(SandboxSessions Sessions, ExecutionJobs Jobs, Stored.ExecutionStore Store, string ConstitutionalHash);
 
 /// <summary>Reads the bodies of sessions with the rules of the execute API.</summary>
 internal static class SessionRequestReader
