@@ -130,7 +130,11 @@ internal sealed partial class FlowTable : IAsyncDisposable
             return true;
         }
 
-        await _denials.DenyAsync(host, 0, EgressDenial.Name, null, cancellationToken).ConfigureAwait(false);
+        if (host != EgressPolicy.ProbeHost)
+        {
+            await _denials.DenyAsync(host, 0, EgressDenial.Name, null, cancellationToken).ConfigureAwait(false);
+        }
+
         return false;
     }
 

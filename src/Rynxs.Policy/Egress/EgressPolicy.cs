@@ -23,7 +23,7 @@ public static class EgressPolicy
             return new Verdict.Deny(DecisionReason.InvalidCall, null);
         }
 
-        if (request.Host.Text.EndsWith(".invalid", StringComparison.Ordinal))
+        if (IsNowhere(request.Host))
         {
             return new Verdict.Deny(DecisionReason.NoRuleMatches, null);
         }
@@ -72,6 +72,11 @@ public static class EgressPolicy
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(host);
+        if (IsNowhere(host))
+        {
+            return false;
+        }
+
         bool granted = model.Grants.Any(rule => !EgressLayer.HasExpired(rule, now) && rule.Hosts.Any(pattern => pattern.IsMatch(host)));
         return model.Layers.Count == 0
             ? granted
@@ -83,9 +88,11 @@ public static class EgressPolicy
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(request);
-        return IsWellFormed(request) && !request.Host.Text.EndsWith(".invalid", StringComparison.Ordinal)
+        return IsWellFormed(request) && !IsNowhere(request.Host)
             && model.Layers.All(layer => layer.Find(request, now) is var rule && (rule is { Effect: RuleEffect.Allow } || rule is not { Effect: RuleEffect.Deny } && layer.AllowsGrants));
     }
+
+    private static bool IsNowhere(HostName host) => host.Text.EndsWith(".invalid", StringComparison.Ordinal);
 
     private static EgressRule? FindGrant(EgressPolicyModel model, EgressRequest request, DateTimeOffset now)
     {

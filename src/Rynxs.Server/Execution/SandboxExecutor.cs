@@ -156,6 +156,12 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
         CancellationToken cancellationToken)
     {
         (ExecuteRequest request, _, Principal principal, bool hashVerified, _, _, _) = order;
+        if (request.Network != Egress.EgressMode.None)
+        {
+            throw new Problems.ProblemException(new Problems.Problem(
+                StatusCodes.Status422UnprocessableEntity, "network_policy_unavailable", "A session's sandbox has no network; execute in a sandbox of its own for that.", "network_policy"));
+        }
+
         using IDisposable place = await services.Gate.EnterAsync($"{session.Namespace}/{request.AgentId}", cancellationToken);
         string chainName = AgentChains.ChainNameOf(request.AgentId);
         ILedgerChain chain = await services.Chains.OpenAsync(session.Namespace, chainName, cancellationToken);

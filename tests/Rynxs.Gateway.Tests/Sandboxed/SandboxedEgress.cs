@@ -94,6 +94,14 @@ public sealed class SandboxedEgress : IAsyncLifetime
         }
     }
 
+    /// <summary>Asks for a sandbox whose gateway never listens.</summary>
+    public async Task OpenRefusedAsync()
+    {
+        await StartAsync();
+        await using ISandbox never = await Runtime.CreateAsync(
+            new SandboxSpec { Owner = new SandboxOwner("tests", "egress"), Image = _image ?? throw new InvalidOperationException(), Egress = new SilentEgress() }, TestContext.Current.CancellationToken);
+    }
+
     /// <summary>A sandbox without a way out.</summary>
     public async Task<ISandbox> OpenWithoutAsync()
     {
@@ -185,10 +193,17 @@ public sealed class SandboxedEgress : IAsyncLifetime
             {
                 using Socket client = await listener.AcceptAsync();
                 Interlocked.Increment(ref _mailConnections);
-                await client.SendAsync(Encoding.ASCII.GetBytes("220 mail.test\r\n"));
-                byte[] line = new byte[256];
-                int read = await client.ReceiveAsync(line);
-                await client.SendAsync(line.AsMemory(0, read));
+                try
+                {
+                    await client.SendAsync(Encoding.ASCII.GetBytes("220 mail.test\r\n"));
+                    byte[] line = new byte[256];
+                    int read = await client.ReceiveAsync(line);
+                    await client.SendAsync(line.AsMemory(0, read));
+                }
+                catch (SocketException)
+                {
+                    // This client broke off; the next one is served.
+                }
             }
         }
         catch (Exception e) when (e is ObjectDisposedException or SocketException)
@@ -235,6 +250,20 @@ internal sealed class GatewayEgress(EgressGateway gateway, EgressPolicyModel mod
         SocketPath = socketPath;
         Channel = gateway.Open(new ChannelId(sandbox.Value), socketPath, model, limits);
         return Task.FromResult<IAsyncDisposable>(Channel);
+    }
+}
+
+/// <summary>A gateway that never listens: what the probe must find.</summary>
+internal sealed class SilentEgress : ISandboxEgress
+{
+    public string Mode => "restricted";
+
+    public Task<IAsyncDisposable> OpenAsync(SandboxId sandbox, SandboxOwner owner, string socketPath, CancellationToken cancellationToken) =>
+        Task.FromResult<IAsyncDisposable>(new Nobody());
+
+    private sealed class Nobody : IAsyncDisposable
+    {
+        public ValueTask DisposeAsync() => default;
     }
 }
 
