@@ -139,6 +139,9 @@ public sealed record SandboxSpec
     /// <summary>Which runtime, by its name; null for the default.</summary>
     public string? Runtime { get; init; }
 
+    /// <summary>Who serves its way out; null for none: then nothing outside can be reached.</summary>
+    public Egress.ISandboxEgress? Egress { get; init; }
+
     /// <summary>
     /// Directories that programs may write, each <c>/tmp</c> or <c>/workspace/files</c> or below one of them; null gives both. What is not named there is read-only and empty.
     /// Not together with <see cref="WorkspaceDirectory"/>.

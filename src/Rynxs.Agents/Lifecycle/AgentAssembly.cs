@@ -37,14 +37,16 @@ internal sealed class AgentAssembly(AgentServices services, AgentRuntimesOptions
         paths.Create();
         var audit = new AuditTrail(await OpenChainAsync(id, paths, cancellationToken), id, Principal.ForAgent(id.Namespace, id.Name).Name);
         IModelProvider provider = ProviderFactory.Create(id, agent.Spec.Provider, services);
-        var sandbox = new AgentSandbox(services.Sandboxes, SandboxSpecOf(agent, image.Descriptor, paths), audit, services.Recordings);
+        var sandbox = new AgentSandbox(
+            services.Sandboxes, SandboxSpecOf(agent, image.Descriptor, paths), audit, services.Recordings,
+            services.Egress is { } egress ? token => egress.OfSandboxAsync(id, token) : null);
         WorkspaceFiles files = WorkspaceFiles.Open(paths.Files, QuantityOf("spec.workspace.size", agent.Spec.Workspace.Size).Units, services.TimeProvider);
         var context = new AgentContext
         {
             Agent = id,
             Spec = agent.Spec,
             Provider = provider,
-            Tools = new ToolRegistry(sandbox, files, new ExecutionDefaults(TimeSpan.FromSeconds(agent.Spec.Limits.TimeoutSeconds), agent.Spec.Limits.OutputBytes)),
+            Tools = new ToolRegistry(sandbox, files, new ExecutionDefaults(TimeSpan.FromSeconds(agent.Spec.Limits.TimeoutSeconds), agent.Spec.Limits.OutputBytes), services.Egress is { } gateway ? token => gateway.FetcherAsync(id, token) : null),
             Sandbox = sandbox,
             Audit = audit,
             Approvals = new ApprovalDesk(

@@ -24,6 +24,9 @@ public sealed record AgentServices
 
     public required ISecretSource Secrets { get; init; }
 
+    /// <summary>The gateway; null where there is none: then no sandbox has a way out, and <c>http.fetch</c> reaches nothing.</summary>
+    public Egress.IAgentEgress? Egress { get; init; }
+
     public required TimeProvider TimeProvider { get; init; }
 
     public required ILoggerFactory LoggerFactory { get; init; }

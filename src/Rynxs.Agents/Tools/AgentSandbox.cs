@@ -13,7 +13,9 @@ namespace Rynxs.Agents.Tools;
 /// The one long-lived sandbox of an agent: brought up at the first need and again after it ended, each time with its controls on the
 /// record before anything runs in it.
 /// </summary>
-internal sealed class AgentSandbox(ISandboxRuntime runtime, SandboxSpec spec, AuditTrail audit, IOutputRecordings? recordings = null) : IAsyncDisposable
+internal sealed class AgentSandbox(
+    ISandboxRuntime runtime, SandboxSpec spec, AuditTrail audit, IOutputRecordings? recordings = null,
+    Func<CancellationToken, Task<Sandbox.Egress.ISandboxEgress?>>? egressAsync = null) : IAsyncDisposable
 {
     private readonly SemaphoreSlim _oneAtATime = new(1, 1);
     private ISandbox? _current;
@@ -114,7 +116,9 @@ internal sealed class AgentSandbox(ISandboxRuntime runtime, SandboxSpec spec, Au
             return _current;
         }
 
-        ISandbox sandbox = await runtime.CreateAsync(spec, cancellationToken);
+        // Which policies speak of the agent is asked for each sandbox anew.
+        SandboxSpec asked = egressAsync is null ? spec : spec with { Egress = await egressAsync(cancellationToken) };
+        ISandbox sandbox = await runtime.CreateAsync(asked, cancellationToken);
         try
         {
             await audit.AppendAsync(

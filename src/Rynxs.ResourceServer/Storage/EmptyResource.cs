@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Rynxs.Resources.Agents;
 using Rynxs.Resources.Approvals;
+using Rynxs.Resources.Egress;
 using Rynxs.Resources.Meta;
 using Rynxs.Resources.Tasks;
 using Rynxs.Resources.Universes;
@@ -22,6 +23,8 @@ internal static class EmptyResource
             Metadata = Meta,
             Spec = new ApprovalSpec { Kind = "", SubjectHash = "", Requester = "", Expires = DateTimeOffset.UnixEpoch },
         },
+        "EgressPolicy" => new EgressPolicyResource { Metadata = Meta },
+        "EgressApproval" => new EgressApprovalResource { Metadata = Meta, Spec = new EgressApprovalSpec { Agent = "", Hosts = [], Reason = "", Requester = "" } },
         _ => throw new UnreachableException(),
     };
 }

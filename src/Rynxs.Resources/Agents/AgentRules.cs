@@ -67,6 +67,10 @@ internal static class AgentRules
         rules.Name("spec.workspace.storageClassName", spec.Workspace.StorageClassName);
         CheckProvider(spec.Provider, rules);
         CheckTools(spec.Tools, rules);
+        rules.Count("spec.network.egressPolicies", spec.Network.EgressPolicies.Count, 16);
+        rules.Unique("spec.network.egressPolicies", spec.Network.EgressPolicies);
+        for (int i = 0; i < spec.Network.EgressPolicies.Count; i++)
+            rules.Name($"spec.network.egressPolicies[{i}]", spec.Network.EgressPolicies[i]);
         rules.Count("spec.network.allowEgressTo", spec.Network.AllowEgressTo.Count, 256);
         for (int i = 0; i < spec.Network.AllowEgressTo.Count; i++)
             CheckEgressTarget($"spec.network.allowEgressTo[{i}]", spec.Network.AllowEgressTo[i], rules);

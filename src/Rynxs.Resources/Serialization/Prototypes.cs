@@ -1,5 +1,6 @@
 using Rynxs.Resources.Agents;
 using Rynxs.Resources.Approvals;
+using Rynxs.Resources.Egress;
 using Rynxs.Resources.Meta;
 using Rynxs.Resources.Tasks;
 using Rynxs.Resources.Universes;
@@ -47,11 +48,24 @@ internal static class Prototypes
         new ApprovalResource { Metadata = Meta, Spec = EmptyApproval() },
         EmptyApproval(),
         new ApprovalStatus(),
+        new EgressPolicyResource { Metadata = Meta },
+        new EgressPolicySpec(),
+        new EgressAppliesTo(),
+        new EgressRuleSpec { Name = "", Hosts = [] },
+        new EgressLimitsSpec(),
+        new EgressApprovalsSpec(),
+        new EgressPolicyStatus(),
+        new EgressApprovalResource { Metadata = Meta, Spec = EmptyEgressApproval() },
+        EmptyEgressApproval(),
+        new EgressApprovalHost { Host = "" },
+        new EgressApprovalStatus(),
     }.ToDictionary(instance => instance.GetType());
 
     public static object Of(Type type) => Instances[type];
 
     public static bool Has(Type type) => Instances.ContainsKey(type);
+
+    private static EgressApprovalSpec EmptyEgressApproval() => new() { Agent = "", Hosts = [], Reason = "", Requester = "" };
 
     private static ApprovalSpec EmptyApproval() => new() { Kind = "", SubjectHash = "", Requester = "", Expires = default };
 }

@@ -30,14 +30,14 @@ internal sealed class ControlProbe
          'tmp':str(t.f_blocks*t.f_frsize)}))
         """;
 
-    private readonly ConcurrentDictionary<(string Version, string Digest, string Platform, bool Bound, SandboxLimits Limits), IReadOnlyList<SandboxControl>> _known = new();
+    private readonly ConcurrentDictionary<(string Version, string Digest, string Platform, bool Bound, bool Egress, SandboxLimits Limits), IReadOnlyList<SandboxControl>> _known = new();
 
     /// <summary>The sandbox's controls.</summary>
     /// <exception cref="SandboxRefusedException">One of them cannot be shown to work.</exception>
     public async Task<IReadOnlyList<SandboxControl>> ProbeAsync(GVisorSandbox sandbox, string version, string deadlineResult, CancellationToken cancellationToken)
     {
         SandboxLimits limits = sandbox.Spec.Limits;
-        var kind = (version, sandbox.Image.Digest, sandbox.Platform, sandbox.Spec.WorkspaceDirectory is not null, limits);
+        var kind = (version, sandbox.Image.Digest, sandbox.Platform, sandbox.Spec.WorkspaceDirectory is not null, sandbox.Spec.Egress is not null, limits);
         if (!_known.TryGetValue(kind, out IReadOnlyList<SandboxControl>? common))
         {
             common = await TryInsideAsync(sandbox, cancellationToken);

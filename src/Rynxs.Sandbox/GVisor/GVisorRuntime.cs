@@ -93,6 +93,7 @@ public sealed partial class GVisorRuntime : ISandboxRuntime
             sandbox.Controls = checkpoint is null
                 ? await _controls.ProbeAsync(sandbox, version, deadline, cancellationToken)
                 : ControlProbe.WithOwn(sandbox, checkpoint.Controls, deadline);
+            await sandbox.OpenEgressAsync(cancellationToken);
             sandbox.ColdStart = _options.TimeProvider.GetElapsedTime(begin);
             sandbox.Metrics = _metrics; // from here on, so that our own probes are not counted
             return sandbox;

@@ -91,6 +91,11 @@ internal sealed partial class GVisorSandbox
         try
         {
             await _startEnded.Task;
+            if (_wayOut is { } wayOut)
+            {
+                await wayOut.DisposeAsync();
+            }
+
             KillNow();
             await _nextSpare;
             if (_current is { } running)

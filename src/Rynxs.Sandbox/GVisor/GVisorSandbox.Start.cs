@@ -1,5 +1,7 @@
 using System.Globalization;
 using Rynxs.Sandbox.Cgroups;
+using Rynxs.Ledger.Events;
+using Rynxs.Sandbox.Egress;
 using Rynxs.Sandbox.Guest;
 using Rynxs.Sandbox.Native;
 using Rynxs.Sandbox.Pool;
@@ -39,7 +41,7 @@ internal sealed partial class GVisorSandbox
         (int theirs, sandbox._idleInput) = ChildProcess.NewPipe();
         try
         {
-            await sandbox._runsc.RunAsync(sandbox.Id.Value, sandbox._platform, sandbox.Directory, theirs, cancellationToken);
+            await sandbox._runsc.RunAsync(sandbox.Id.Value, sandbox._platform, sandbox.Directory, theirs, sandbox._wayOut is not null, cancellationToken);
         }
         finally
         {
@@ -55,6 +57,7 @@ internal sealed partial class GVisorSandbox
     {
         await sandbox.WriteBundleAsync(withAgent: true, isWatched: false, cancellationToken);
         SpareInterpreter spare = await sandbox.CreateAsync(process: 0, isWatched: false, cancellationToken);
+        await sandbox.Control.CreateLoopbackAsync(cancellationToken);
         await sandbox.Control.StartRootAsync(cancellationToken);
         string up = await spare.ExpectAsync("up ", cancellationToken);
         spare.Process = int.Parse(up["up ".Length..], CultureInfo.InvariantCulture);
@@ -71,6 +74,7 @@ internal sealed partial class GVisorSandbox
         int[] images = checkpoint.Open();
         try
         {
+            await sandbox.Control.CreateLoopbackAsync(cancellationToken);
             await sandbox.Control.RestoreAsync(images, cancellationToken);
         }
         finally
@@ -81,6 +85,10 @@ internal sealed partial class GVisorSandbox
         await spare.SeedAsync(mark, cancellationToken);
         await sandbox.RequireTraceAsync(cancellationToken);
         sandbox.IsDirect = true;
+        if (sandbox._wayOut is { } wayOut)
+        {
+            await wayOut.StartForwarderAsync(sandbox.Control, cancellationToken);
+        }
     }
 
     /// <summary>Stops every process of it: no CPU until <see cref="Adopt"/>.</summary>
@@ -106,6 +114,18 @@ internal sealed partial class GVisorSandbox
     /// <summary>The waiting interpreter, for whoever asks first; null when there is none.</summary>
     public SpareInterpreter? TakeSpare() => Interlocked.Exchange(ref _spare, null);
 
+    /// <summary>Connects it to whoever serves its way out, and replaces what <see cref="Controls"/> say of the network by what was tried through it.</summary>
+    /// <exception cref="SandboxRefusedException">It cannot be had, or cannot be shown to hold.</exception>
+    public async Task OpenEgressAsync(CancellationToken cancellationToken)
+    {
+        if (_spec.Egress is { } egress)
+        {
+            SandboxWayOut wayOut = _wayOut ?? throw new InvalidOperationException("a sandbox with egress is made with its way out");
+            SandboxControl network = await wayOut.OpenAsync(this, egress, cancellationToken);
+            Controls = [network, .. Controls.Where(control => control.Control != network.Control)];
+        }
+    }
+
     private async Task WriteBundleAsync(bool withAgent, bool isWatched, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -118,8 +138,14 @@ internal sealed partial class GVisorSandbox
             throw new SandboxRefusedException("workspace", Libc.LastError($"workspace {workspace} cannot be given to the sandbox's user").Message);
         }
 
+        if (_spec.Egress is not null)
+        {
+            _wayOut = new SandboxWayOut(Directory);
+            _wayOut.Prepare();
+        }
+
         await File.WriteAllTextAsync(
-            Path.Combine(Directory, "config.json"), OciBundle.Configuration(_spec, _platform, root, Cgroup.Path, withAgent).ToJsonString(), cancellationToken);
+            Path.Combine(Directory, "config.json"), OciBundle.Configuration(_spec, _platform, root, Cgroup.Path, withAgent, _wayOut?.HostDirectory).ToJsonString(), cancellationToken);
         if (isWatched)
         {
             string socket = Path.Combine(Directory, "t");
@@ -140,7 +166,7 @@ internal sealed partial class GVisorSandbox
         }
 
         using GuestPipes pipes = GuestPipes.New();
-        await _runsc.CreateAsync(Id.Value, _platform, Directory, isWatched, (pipes.Theirs[0], pipes.Theirs[1], pipes.Theirs[2]), cgroup, cancellationToken);
+        await _runsc.CreateAsync(Id.Value, _platform, Directory, isWatched, (pipes.Theirs[0], pipes.Theirs[1], pipes.Theirs[2]), cgroup, _wayOut is not null, cancellationToken);
         await HoldProcessAsync();
         (int input, int output, int error) = pipes.TakeOurs();
         _idleInput = input; // the sandbox ends when this end of the pipe closes, so it stays open longer than its interpreter's

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Rynxs.Ledger.Events;
 using Rynxs.Sandbox.Cgroups;
+using Rynxs.Sandbox.Egress;
 using Rynxs.Sandbox.Guest;
 using Rynxs.Sandbox.Images;
 using Rynxs.Sandbox.Native;
@@ -40,6 +41,7 @@ internal sealed partial class GVisorSandbox : ISandbox
     private volatile bool _killed;
     private IReadOnlySet<int> _sessions = new HashSet<int>();
     private SpareInterpreter? _spare;
+    private SandboxWayOut? _wayOut;
     private Task _nextSpare = Task.CompletedTask;
 
     public GVisorSandbox(GVisorOptions options, RunscCommand runsc, SandboxSpec spec, SandboxId id, ILogger logger, Action<GVisorSandbox> onGone)
@@ -91,6 +93,11 @@ internal sealed partial class GVisorSandbox : ISandbox
     public SandboxCgroup Cgroup { get; }
 
     public SandboxSpec Spec => _spec;
+
+    /// <summary>Environment of programs before a request adds to it.</summary>
+    internal IReadOnlyDictionary<string, string> BaseEnvironment => _spec.Egress is null
+        ? OciBundle.BaseEnvironment
+        : new Dictionary<string, string>([.. OciBundle.BaseEnvironment, .. GuestForwarder.Environment]);
 
     public string Platform => _platform;
 

@@ -110,7 +110,7 @@ internal sealed class ProgramRun(GVisorOptions options, RunscCommand runsc, GVis
     /// <summary>The quickest way that is open: an interpreter that waits, the control socket, the command line.</summary>
     private async Task<GuestProgram> StartAsync(ExecutionRequest request, bool mayNotWrite)
     {
-        var environment = new Dictionary<string, string>(OciBundle.BaseEnvironment);
+        var environment = new Dictionary<string, string>(sandbox.BaseEnvironment);
         foreach ((string name, string value) in request.Environment)
         {
             environment[name] = value;

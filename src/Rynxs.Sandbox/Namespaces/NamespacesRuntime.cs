@@ -83,6 +83,12 @@ public sealed class NamespacesRuntime : ISandboxRuntime
             throw new ArgumentException("platform is gvisor's: leave it out for namespaces");
         }
 
+        if (spec.Egress is not null)
+        {
+            // Its network namespace has no way out; one that was asked for and is not there must not look like one.
+            throw new SandboxRefusedException("network", $"The runtime namespaces has no way out; network '{spec.Egress.Mode}' needs gvisor.");
+        }
+
         (_, string deadline) = await EnsureProbedAsync(cancellationToken);
         long begin = _options.TimeProvider.GetTimestamp();
         NamespacesSandbox sandbox = await StartAsync(spec, cancellationToken);

@@ -38,6 +38,9 @@ internal sealed record ExecuteRequest
     /// <summary>Given on standard input, at most 1 MiB.</summary>
     public string Stdin { get; init; } = "";
 
+    /// <summary><c>none</c> (default), <c>restricted</c> (what policies and approvals allow) or <c>full</c> (every public host that no policy forbids).</summary>
+    public Egress.EgressMode Network { get; init; }
+
     /// <summary>Compared with the deployment's, when given.</summary>
     public string? ConstitutionalHash { get; init; }
 }

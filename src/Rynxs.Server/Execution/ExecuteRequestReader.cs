@@ -74,7 +74,12 @@ internal sealed class ExecuteRequestReader
         }
 
         string runtime = ReadRuntime(root);
-        ReadNetworkPolicy(root);
+        Egress.EgressMode network = ReadNetworkPolicy(root);
+        if (runtime == "namespaces" && network != Egress.EgressMode.None)
+        {
+            Error("network_policy", "network_policy_unavailable", "The runtime namespaces has no way out: use none, or gvisor.");
+        }
+
         return new ExecuteRequest
         {
             AgentId = ReadAgentId(root),
@@ -87,6 +92,7 @@ internal sealed class ExecuteRequestReader
             FilesystemAccess = ReadFilesystemAccess(root),
             IsAsynchronous = ReadFlag(root, "async"),
             Environment = ReadEnvironment(root),
+            Network = network,
             Stdin = ReadText(root, "stdin", 0, MaxStdinBytes) ?? "",
             ConstitutionalHash = ReadText(root, "constitutional_hash", 1, 128),
         };
@@ -141,16 +147,20 @@ internal sealed class ExecuteRequestReader
         return runtime;
     }
 
-    private void ReadNetworkPolicy(JsonElement root)
+    private Egress.EgressMode ReadNetworkPolicy(JsonElement root)
     {
         string policy = ReadText(root, "network_policy", 1, 32) ?? "none";
-        if (policy is "restricted" or "full")
+        switch (policy)
         {
-            Error("network_policy", "network_policy_unavailable", $"'{policy}' needs the egress gateway, which this server does not have; only none is enforced.");
-        }
-        else if (policy != "none")
-        {
-            Error("network_policy", "unsupported_value", $"'{Shorten(policy)}' is not a network policy; use none.");
+            case "none":
+                return Egress.EgressMode.None;
+            case "restricted":
+                return Egress.EgressMode.Restricted;
+            case "full":
+                return Egress.EgressMode.Full;
+            default:
+                Error("network_policy", "unsupported_value", $"'{Shorten(policy)}' is not a network policy; known are none, restricted and full.");
+                return Egress.EgressMode.None;
         }
     }
 

@@ -29,6 +29,18 @@ internal static class ExecutionSandboxes
                 Floor = Math.Min(size, 1),
                 Ceiling = Math.Min(size * PoolGrowth, 1000),
             },
+
+            // For requests with a network: a forwarder runs in it, and a gofer beside it for the socket's directory. Kept apart, so that the others cost no more.
+            new SandboxTemplate
+            {
+                Name = "execute-egress",
+                Limits = Limits(DefaultMemoryMb, cpus: Environment.ProcessorCount),
+                WorkspaceBytes = WorkspaceBytes(DefaultMemoryMb),
+                Egress = true,
+                Size = 1,
+                Floor = 0,
+                Ceiling = Math.Min(size * PoolGrowth, 1000),
+            },
         ];
 
     public static SandboxSpec Spec(ExecuteRequest request, string agentNamespace, string chainName, ImageDescriptor image) => new()

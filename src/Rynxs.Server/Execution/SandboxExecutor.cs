@@ -14,7 +14,8 @@ namespace Rynxs.Server.Execution;
 /// <summary>What executions need.</summary>
 internal sealed record SandboxExecutorServices(
     ISandboxRuntime Runtime, ImageStore Images, AgentChains Chains, ExecutionPolicy Policy, ExecutionGate Gate, PendingExecutions Pending,
-    ExternalEndpoints External, ServerMetrics Metrics, TimeProvider TimeProvider, bool SecurityDebug = false, SessionRecordings? Recordings = null);
+    ExternalEndpoints External, ServerMetrics Metrics, TimeProvider TimeProvider, bool SecurityDebug = false, SessionRecordings? Recordings = null,
+    Egress.EgressService? Egress = null);
 
 /// <summary>
 /// Runs code once, each time in a sandbox of its own that is destroyed afterwards. Policy, intent, effect and outcome in this order; an
@@ -43,7 +44,8 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
         await services.External.RequireAllowedAsync(request, executionId, cancellationToken);
         running();
         ImageResolution image = await services.Images.ResolveAsync(ImageStore.BuiltInName, cancellationToken);
-        ISandbox sandbox = await BeginAsync(request, agentNamespace, image.Image, audit, executionId, cancellationToken);
+        RequireNetwork(request, principal);
+        ISandbox sandbox = await BeginAsync(request, agentNamespace, principal, image.Image, audit, executionId, cancellationToken);
         _active[sandbox.Id.Value] = (executionId, request.AgentId);
         string ended = Failed;
         try
@@ -90,16 +92,26 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
         services.Gate.Dispose();
     }
 
+    /// <summary>Every public host is for those who also write the policies.</summary>
+    private static void RequireNetwork(ExecuteRequest request, Principal principal)
+    {
+        if (request.Network == Egress.EgressMode.Full && !principal.Roles.Contains(Role.Admin) && !principal.Roles.Contains(Role.Operator))
+        {
+            throw new Problems.ProblemException(new Problems.Problem(
+                StatusCodes.Status403Forbidden, "network_policy_forbidden", "network_policy full needs the role admin or operator; restricted reaches what policies and approvals allow.", "network_policy"));
+        }
+    }
+
     /// <summary>Note, intent, sandbox: each durable before the next.</summary>
     private async Task<ISandbox> BeginAsync(
-        ExecuteRequest request, string agentNamespace, ImageDescriptor image, ExecutionAudit audit, string executionId, CancellationToken cancellationToken)
+        ExecuteRequest request, string agentNamespace, Principal principal, ImageDescriptor image, ExecutionAudit audit, string executionId, CancellationToken cancellationToken)
     {
         services.Pending.Add(executionId, agentNamespace, AgentChains.ChainNameOf(request.AgentId));
         try
         {
             await audit.IntentAsync(request.Code, image.Digest, cancellationToken);
             await services.External.RequestedAsync(request, executionId, cancellationToken);
-            return await StartAsync(request, agentNamespace, image, audit, cancellationToken);
+            return await StartAsync(request, agentNamespace, principal, image, audit, cancellationToken);
         }
         catch (Exception exception) when (exception is not LedgerUnavailableException)
         {
@@ -114,9 +126,12 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
     }
 
     private async Task<ISandbox> StartAsync(
-        ExecuteRequest request, string agentNamespace, ImageDescriptor image, ExecutionAudit audit, CancellationToken cancellationToken)
+        ExecuteRequest request, string agentNamespace, Principal principal, ImageDescriptor image, ExecutionAudit audit, CancellationToken cancellationToken)
     {
-        SandboxSpec spec = ExecutionSandboxes.Spec(request, agentNamespace, AgentChains.ChainNameOf(request.AgentId), image);
+        SandboxSpec spec = ExecutionSandboxes.Spec(request, agentNamespace, AgentChains.ChainNameOf(request.AgentId), image) with
+        {
+            Egress = request.Network == Egress.EgressMode.None ? null : services.Egress?.ForExecution(agentNamespace, request.AgentId, request.Network, principal.Name),
+        };
         try
         {
             return await services.Runtime.CreateAsync(spec, cancellationToken);
@@ -141,6 +156,12 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
         CancellationToken cancellationToken)
     {
         (ExecuteRequest request, _, Principal principal, bool hashVerified, _, _, _) = order;
+        if (request.Network != Egress.EgressMode.None)
+        {
+            throw new Problems.ProblemException(new Problems.Problem(
+                StatusCodes.Status422UnprocessableEntity, "network_policy_unavailable", "A session's sandbox has no network; execute in a sandbox of its own for that.", "network_policy"));
+        }
+
         // No place of the gate: the sandbox is there already, bounded by the number of sessions, and a process may run in it for hours.
         string chainName = AgentChains.ChainNameOf(request.AgentId);
         ILedgerChain chain = await services.Chains.OpenAsync(session.Namespace, chainName, cancellationToken);

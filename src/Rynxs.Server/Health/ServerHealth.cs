@@ -10,7 +10,9 @@ namespace Rynxs.Server.Health;
 /// Whether the parts work, by trying them. Answers are remembered for a short while: these endpoints are open, and a flood of questions
 /// must not become a flood of sandboxes or disk writes.
 /// </summary>
-internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, ResourceStore store, ISandboxRuntime runtime, TimeProvider timeProvider, LedgerHealth ledger) : IDisposable
+internal sealed class ServerHealth(
+    StateDirectory state, ILedgerChain control, ResourceStore store, ISandboxRuntime runtime, TimeProvider timeProvider, LedgerHealth ledger,
+    Func<CancellationToken, Task<ReadinessCheck>> checkEgress) : IDisposable
 {
     private static readonly TimeSpan StorageAge = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan ProbeAge = TimeSpan.FromMinutes(1);
@@ -108,7 +110,7 @@ internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, R
                 return fresh.Checks;
             }
 
-            IReadOnlyList<ReadinessCheck> checks = [CheckLedger(), ledger.Evidence(), await CheckObjectsAsync(cancellationToken)];
+            IReadOnlyList<ReadinessCheck> checks = [CheckLedger(), ledger.Evidence(), await CheckObjectsAsync(cancellationToken), await checkEgress(cancellationToken)];
             _storage = (checks, timeProvider.GetTimestamp());
             return checks;
         }

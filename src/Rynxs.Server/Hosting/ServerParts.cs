@@ -17,6 +17,7 @@ using Rynxs.Sandbox.Images;
 using Rynxs.Sandbox.Namespaces;
 using Rynxs.Server.Agents;
 using Rynxs.Server.Audit;
+using Rynxs.Server.Egress;
 using Rynxs.Server.Execution;
 using Rynxs.Server.Execution.Integration;
 using Rynxs.Server.Execution.Stored;
@@ -62,6 +63,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
     public SandboxExecutor Executor { get; private set; } = null!; // As above.
     /// <summary>Null unless sessions are recorded.</summary>
     public SessionRecordings? Recordings { get; private set; }
+    public EgressService Egress { get; private set; } = null!; // As above.
     public SandboxSessions Sessions { get; private set; } = null!; // As above.
     public ExecutionStore Executions { get; private set; } = null!; // As above.
     public ExecutionJobs Jobs { get; private set; } = null!; // As above.
@@ -165,6 +167,9 @@ internal sealed partial class ServerParts : IAsyncDisposable
             Recordings = new SessionRecordings(Path.Combine(_state.Path, "recordings"), Chains, _options.TimeProvider, meters, loggers.CreateLogger<SessionRecordings>());
         }
 
+        Egress = await EgressService.StartAsync(
+            _state.Path, Store.For(Principal.System), Chains, _options.OpenedEgress, new EgressNames(_options.EgressHosts), meters, _options.TimeProvider, loggers, cancellationToken);
+        _opened.Push(Egress);
         await OpenExecutorAsync(loggers, cancellationToken);
         OpenAgents(ledger, meters, loggers);
         Disclosures = new CredentialDisclosures(Chains);
@@ -173,10 +178,19 @@ internal sealed partial class ServerParts : IAsyncDisposable
             // An agent's chain is opened with its mirror, as everywhere else.
             async (id, token) => id is { AgentNamespace: { } agentNamespace, AgentName: { } agentName } ? await Chains.OpenAsync(agentNamespace, agentName, token) : Control,
             _state.LedgerDirectory, Path.Combine(_state.Path, "recordings"));
-        Health = new ServerHealth(_state, Control, Store, Runtime, _options.TimeProvider, new LedgerHealth(LedgerWatch, Publisher));
+        Health = new ServerHealth(_state, Control, Store, Runtime, _options.TimeProvider, new LedgerHealth(LedgerWatch, Publisher), CheckEgressAsync);
         Metrics.Observe(() => Gate.Queued, () => Agents.List().Count, () => Control.Head.Seq);
         OpenExports(meters, loggers);
         StartLoops(loggers);
+    }
+
+    private EgressController? _egress;
+
+    private async Task<ReadinessCheck> CheckEgressAsync(CancellationToken cancellationToken)
+    {
+        (bool enforces, string answer) = await Egress.ProbeAsync(cancellationToken);
+        bool current = _egress?.IsCurrent ?? false;
+        return new ReadinessCheck("egress_gateway", enforces && current, current ? $"a name that nothing allows: {answer}" : "The policies could not be looked at for a minute.");
     }
 
     private LedgerExports? _exports;
@@ -278,7 +292,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
         Executor = new SandboxExecutor(
             new SandboxExecutorServices(
                 Runtime, Images, Chains, new ExecutionPolicy(Store.For(Principal.System), _options.TimeProvider), Gate, pending, _external, Metrics, _options.TimeProvider,
-                _options.SecurityDebug, Recordings),
+                _options.SecurityDebug, Recordings, Egress),
             loggers.CreateLogger<SandboxExecutor>());
         _opened.Push(Executor);
         Jobs = new ExecutionJobs(Executions, _options.TimeProvider, loggers.CreateLogger<ExecutionJobs>());
@@ -297,6 +311,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
             Sandboxes = Runtime,
             Images = Images,
             Secrets = new FileSecretSource(_state.SecretsDirectory),
+            Egress = Egress,
             TimeProvider = _options.TimeProvider,
             LoggerFactory = loggers,
             MeterFactory = meters,
@@ -326,6 +341,10 @@ internal sealed partial class ServerParts : IAsyncDisposable
         _background = new BackgroundParts(loggers.CreateLogger<BackgroundParts>());
         _background.Start("agent-controller", agents.RunAsync);
         _background.Start("task-controller", tasks.RunAsync);
+        var desk = new EgressDesk(Store.For(Principal.System), Chains, Egress.Ledger, _options.TimeProvider, loggers.CreateLogger<EgressDesk>());
+        _egress = new EgressController(Store.For(Principal.System), Egress, desk, _options.TimeProvider, loggers.CreateLogger<EgressController>());
+        _background.Start("egress-offers", desk.RunAsync);
+        _background.Start("egress-controller", _egress.RunAsync);
         _background.Start("sandbox-sessions", Sessions.RunAsync);
         if (_external is { } external)
         {

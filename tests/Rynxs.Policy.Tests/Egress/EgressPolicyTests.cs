@@ -74,14 +74,14 @@ public sealed class EgressPolicyTests
     public void C11_A_rule_ends_at_its_time()
     {
         EgressRule rule = Rule("granted", "example.com", RuleEffect.Allow) with { Expires = Now };
-        EgressPolicy.Decide(new EgressPolicyModel { Rules = [rule] }, Tunnel("example.com"), Now.AddTicks(-1)).ShouldBeOfType<Verdict.Allow>();
-        EgressPolicy.Decide(new EgressPolicyModel { Rules = [rule] }, Tunnel("example.com"), Now).ShouldBeOfType<Verdict.Deny>();
+        EgressPolicy.Decide(EgressPolicyModel.Of([rule]), Tunnel("example.com"), Now.AddTicks(-1)).ShouldBeOfType<Verdict.Allow>();
+        EgressPolicy.Decide(EgressPolicyModel.Of([rule]), Tunnel("example.com"), Now).ShouldBeOfType<Verdict.Deny>();
     }
 
     [Fact]
     public void C1_A_name_that_nothing_allows_is_not_looked_up()
     {
-        EgressPolicyModel model = new() { Rules = [Rule("a", "*.example.com", RuleEffect.Allow), Rule("b", "other.net", RuleEffect.Ask)] };
+        EgressPolicyModel model = EgressPolicyModel.Of([Rule("a", "*.example.com", RuleEffect.Allow), Rule("b", "other.net", RuleEffect.Ask)]);
         EgressPolicy.MayResolve(model, Host("x.example.com"), Now).ShouldBeTrue();
         EgressPolicy.MayResolve(model, Host("secret.evil.net"), Now).ShouldBeFalse();
         EgressPolicy.MayResolve(model, Host("other.net"), Now).ShouldBeFalse();
@@ -106,11 +106,11 @@ public sealed class EgressPolicyTests
     public void Whatever_is_allowed_could_be_looked_up()
     {
         Prop.ForAll(Arb.From(Situations), s => Decide(s.Rules, s.Request) is not Verdict.Allow
-            || EgressPolicy.MayResolve(new EgressPolicyModel { Rules = s.Rules }, s.Request.Host, Now)).QuickCheckThrowOnFailure();
+            || EgressPolicy.MayResolve(EgressPolicyModel.Of(s.Rules), s.Request.Host, Now)).QuickCheckThrowOnFailure();
     }
 
     private static Verdict Decide(IReadOnlyList<EgressRule> rules, EgressRequest request) =>
-        EgressPolicy.Decide(new EgressPolicyModel { Rules = rules }, request, Now);
+        EgressPolicy.Decide(EgressPolicyModel.Of(rules), request, Now);
 
     private static HostName Host(string text) => HostName.TryParse(text, out HostName? host) ? host : throw new FormatException(text);
 

@@ -36,7 +36,6 @@ public sealed class ExecuteRequestReaderTests
     [InlineData("""{"agent_id":"a","code":"1","cpu_limit":2.01}""", "cpu_limit", "out_of_range")]
     [InlineData("""{"agent_id":"a","code":"1","cpu_limit":1e999}""", "cpu_limit", "out_of_range")]
     [InlineData("""{"agent_id":"a","code":"1","runtime":"docker"}""", "runtime", "unsupported_value")]
-    [InlineData("""{"agent_id":"a","code":"1","network_policy":"full"}""", "network_policy", "network_policy_unavailable")]
     [InlineData("""{"agent_id":"a","code":"1","network_policy":"open"}""", "network_policy", "unsupported_value")]
     [InlineData("""{"agent_id":"a","code":"1","filesystem_access":["/etc"]}""", "filesystem_access[0]", "filesystem_access_unavailable")]
     [InlineData("""{"agent_id":"a","code":"1","filesystem_access":["/tmp/../etc"]}""", "filesystem_access[0]", "filesystem_access_unavailable")]
