@@ -30,6 +30,8 @@ namespace Rynxs.Server;
 [JsonSerializable(typeof(LedgerLogStatus))]
 [JsonSerializable(typeof(Execution.Sessions.SessionView))]
 [JsonSerializable(typeof(Execution.Sessions.SessionList))]
+[JsonSerializable(typeof(Inference.BudgetList))]
+[JsonSerializable(typeof(Dictionary<string, string>))]
 [JsonSerializable(typeof(System.Text.Json.Nodes.JsonObject))]
 [JsonSerializable(typeof(IReadOnlyDictionary<string, string>))]
 internal sealed partial class ServerJson : JsonSerializerContext;

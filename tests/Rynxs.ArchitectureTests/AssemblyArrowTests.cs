@@ -25,7 +25,7 @@ public sealed class AssemblyArrowTests
         ["Rynxs.Server"] =
         [
             "Rynxs.Ledger", "Rynxs.Ledger.Stores", "Rynxs.Ledger.Verifier", "Rynxs.Policy", "Rynxs.Resources", "Rynxs.ResourceServer", "Rynxs.Sandbox",
-            "Rynxs.Agents", "Rynxs.Operator",
+            "Rynxs.Agents", "Rynxs.Gateway", "Rynxs.Operator",
         ],
         ["rynxs"] = ["Rynxs.Resources", "Rynxs.Ledger", "Rynxs.Ledger.Stores", "Rynxs.Ledger.Verifier", "Rynxs.Server"],
     };

@@ -2,7 +2,9 @@ using System.Diagnostics.Metrics;
 using Microsoft.Extensions.Logging;
 using Rynxs.Agents.Secrets;
 using Rynxs.Ledger;
+using Rynxs.Resources.Agents;
 using Rynxs.Resources.Client;
+using Rynxs.Resources.Meta;
 using Rynxs.Sandbox;
 using Rynxs.Sandbox.Images;
 
@@ -22,6 +24,12 @@ public sealed record AgentServices
     public required ImageStore Images { get; init; }
 
     public required ISecretSource Secrets { get; init; }
+
+    /// <summary>
+    /// Opens the way to the model that a spec names: the gateway, which decides, charges and adds the credential. Null sends requests straight to the
+    /// provider's address with a key from <see cref="Secrets"/>: for tests of the loop alone.
+    /// </summary>
+    public Func<NamespacedName, ProviderSpec, HttpMessageHandler>? ModelTransport { get; init; }
 
     public required TimeProvider TimeProvider { get; init; }
 

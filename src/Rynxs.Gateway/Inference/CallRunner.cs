@@ -125,6 +125,8 @@ internal sealed partial class CallRunner(CallServices services, InferenceModel m
                     PromptSha256 = Convert.ToHexStringLower(SHA256.HashData(bytes)),
                     ReservedTokens = verdict.Bound.Tokens,
                     ReservedNanoUsd = verdict.Bound.NanoUsd,
+                    PromptBytes = bytes.Length,
+                    PromptSalt = policy.RecordContent ? RandomNumberGenerator.GetBytes(32) : null,
                     Prompt = policy.RecordContent ? Encoding.UTF8.GetString(bytes.AsSpan(0, Math.Min(bytes.Length, MaxRecordedContent))) : null,
                 },
                 urgent: true);
@@ -341,7 +343,11 @@ internal sealed partial class CallRunner(CallServices services, InferenceModel m
 
         if (answer.HasStarted)
         {
-            answer.Abort();
+            if (!answer.HasEnded)
+            {
+                answer.Abort();
+            }
+
             return;
         }
 

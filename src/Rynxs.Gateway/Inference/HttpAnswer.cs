@@ -8,6 +8,8 @@ internal sealed class HttpAnswer(HttpContext context) : ICallerAnswer
 {
     public bool HasStarted { get; private set; }
 
+    public bool HasEnded { get; private set; }
+
     public ValueTask BeginAsync(int status, string contentType, IReadOnlyList<KeyValuePair<string, string>> headers, CancellationToken cancellationToken)
     {
         HasStarted = true;
@@ -27,7 +29,15 @@ internal sealed class HttpAnswer(HttpContext context) : ICallerAnswer
     public async ValueTask WriteAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) =>
         await context.Response.BodyWriter.WriteAsync(bytes, cancellationToken).ConfigureAwait(false);
 
-    public ValueTask EndAsync(CancellationToken cancellationToken) => default;
+    public ValueTask EndAsync(CancellationToken cancellationToken)
+    {
+        HasEnded = true;
+        return default;
+    }
 
-    public void Abort() => context.Abort();
+    public void Abort()
+    {
+        HasEnded = true;
+        context.Abort();
+    }
 }

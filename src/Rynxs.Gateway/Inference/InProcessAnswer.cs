@@ -13,6 +13,8 @@ internal sealed class InProcessAnswer : ICallerAnswer
 
     public bool HasStarted => _head.Task.IsCompleted;
 
+    public bool HasEnded { get; private set; }
+
     /// <summary>Completes with the head.</summary>
     public Task<HttpResponseMessage> Head => _head.Task;
 
@@ -38,10 +40,15 @@ internal sealed class InProcessAnswer : ICallerAnswer
         }
     }
 
-    public ValueTask EndAsync(CancellationToken cancellationToken) => _pipe.Writer.CompleteAsync();
+    public ValueTask EndAsync(CancellationToken cancellationToken)
+    {
+        HasEnded = true;
+        return _pipe.Writer.CompleteAsync();
+    }
 
     public void Abort()
     {
+        HasEnded = true;
         IOException broken = new("The gateway broke the answer off.");
         _pipe.Writer.Complete(broken);
         _head.TrySetException(new HttpRequestException("The gateway broke the answer off.", broken));

@@ -166,7 +166,8 @@ public sealed class InferenceGateway : IChannelService, IAsyncDisposable
 
     /// <summary>Sends requests of an agent's loop in this process through the gateway, as if they had come over its channel.</summary>
     /// <param name="find">Finds whose they are, once for each request; null refuses.</param>
-    public HttpMessageHandler OpenInProcess(Func<CancellationToken, ValueTask<GatewayCaller?>> find) => new InProcessHandler(this, find);
+    /// <param name="otherwise">What holds for them where no policy is for the agent; null refuses them then.</param>
+    public HttpMessageHandler OpenInProcess(Func<CancellationToken, ValueTask<GatewayCaller?>> find, InferencePolicyConfig? otherwise) => new InProcessHandler(this, find, otherwise);
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
@@ -186,7 +187,10 @@ public sealed class InferenceGateway : IChannelService, IAsyncDisposable
     }
 
     internal Task RunAsync(GatewayCaller caller, InferenceEndpoint endpoint, Stream body, ICallerAnswer answer, CancellationToken cancellationToken) =>
-        new CallRunner(_services, Model, caller, endpoint, answer).RunAsync(body, cancellationToken);
+        RunAsync(Model, caller, endpoint, body, answer, cancellationToken);
+
+    private Task RunAsync(InferenceModel model, GatewayCaller caller, InferenceEndpoint endpoint, Stream body, ICallerAnswer answer, CancellationToken cancellationToken) =>
+        new CallRunner(_services, model, caller, endpoint, answer).RunAsync(body, cancellationToken);
 
     internal static string? PathOf(string path) => path is "/v1/chat/completions" or "/v1/responses" or "/v1/embeddings" or "/v1/messages" or "/v1/models"
         || (path.StartsWith("/v1/models/", StringComparison.Ordinal) && path.Length is > 11 and < 300) ? path : null;
@@ -278,7 +282,7 @@ public sealed class InferenceGateway : IChannelService, IAsyncDisposable
     }
 
     /// <summary>An HTTP client's handler that ends in the gateway.</summary>
-    private sealed class InProcessHandler(InferenceGateway gateway, Func<CancellationToken, ValueTask<GatewayCaller?>> find) : HttpMessageHandler
+    private sealed class InProcessHandler(InferenceGateway gateway, Func<CancellationToken, ValueTask<GatewayCaller?>> find, InferencePolicyConfig? otherwise) : HttpMessageHandler
     {
         protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
         {
@@ -294,7 +298,13 @@ public sealed class InferenceGateway : IChannelService, IAsyncDisposable
             Stream body = await request.Content.ReadAsStreamAsync(cancellationToken).ConfigureAwait(false);
 
             // Owned by the answer: the call ends when its reader leaves, when the token is cancelled, or when it is done.
-            Task call = gateway.RunAsync(caller, EndpointOf(served), body, answer, cancellationToken);
+            InferenceModel model = gateway.Model;
+            if (otherwise is not null && model.Select(caller.Namespace, caller.Agent).Denial == InferenceDenial.NoPolicy)
+            {
+                model = new InferenceModel { ByNamespace = new Dictionary<string, IReadOnlyList<InferencePolicyConfig>> { [caller.Namespace] = [otherwise] } };
+            }
+
+            Task call = gateway.RunAsync(model, caller, EndpointOf(served), body, answer, cancellationToken);
             Task first = await Task.WhenAny(answer.Head, call).ConfigureAwait(false);
             if (first == call && !answer.Head.IsCompleted)
             {

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Rynxs.Resources.Agents;
 using Rynxs.Resources.Approvals;
+using Rynxs.Resources.Inference;
 using Rynxs.Resources.Meta;
 using Rynxs.Resources.Tasks;
 using Rynxs.Resources.Universes;
@@ -21,6 +22,11 @@ internal static class EmptyResource
         {
             Metadata = Meta,
             Spec = new ApprovalSpec { Kind = "", SubjectHash = "", Requester = "", Expires = DateTimeOffset.UnixEpoch },
+        },
+        "InferencePolicy" => new InferencePolicyResource
+        {
+            Metadata = Meta,
+            Spec = new InferencePolicySpec { Agents = [], Upstreams = [], Models = [] },
         },
         _ => throw new UnreachableException(),
     };

@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using Rynxs.Resources.Agents;
 using Rynxs.Resources.Approvals;
+using Rynxs.Resources.Inference;
 using Rynxs.Resources.Tasks;
 using Rynxs.Resources.Universes;
 
@@ -72,8 +73,20 @@ public static class ResourceTypes
             ("status.decision", approval => approval.Status?.Decision)),
     };
 
+    /// <summary>Inference policies.</summary>
+    public static ResourceType InferencePolicy { get; } = new()
+    {
+        Kind = "InferencePolicy",
+        Plural = "inferencepolicies",
+        Singular = "inferencepolicy",
+        ShortNames = ["infp"],
+        Namespaced = true,
+        ClrType = typeof(InferencePolicyResource),
+        SelectableFields = Fields<InferencePolicyResource>(),
+    };
+
     /// <summary>All of them, in alphabetical order.</summary>
-    public static IReadOnlyList<ResourceType> All { get; } = [Agent, Approval, Task, Universe];
+    public static IReadOnlyList<ResourceType> All { get; } = [Agent, Approval, InferencePolicy, Task, Universe];
 
     /// <summary>The type of <typeparamref name="T"/>.</summary>
     public static ResourceType Of<T>()

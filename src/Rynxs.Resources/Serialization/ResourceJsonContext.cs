@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Rynxs.Resources.Agents;
 using Rynxs.Resources.Approvals;
+using Rynxs.Resources.Inference;
 using Rynxs.Resources.Tasks;
 using Rynxs.Resources.Universes;
 
@@ -20,5 +21,6 @@ namespace Rynxs.Resources.Serialization;
 [JsonSerializable(typeof(UniverseResource))]
 [JsonSerializable(typeof(TaskResource))]
 [JsonSerializable(typeof(ApprovalResource))]
+[JsonSerializable(typeof(InferencePolicyResource))]
 [JsonSerializable(typeof(JsonElement))]
 internal sealed partial class ResourceJsonContext : JsonSerializerContext;

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Rynxs.Resources.Agents;
 using Rynxs.Resources.Approvals;
 using Rynxs.Resources.Client;
+using Rynxs.Resources.Inference;
 using Rynxs.Resources.Meta;
 using Rynxs.Resources.Tasks;
 using Rynxs.Resources.Universes;
@@ -15,7 +16,7 @@ public static class ResourceValidation
     public static Resource Default(Resource resource) => resource switch
     {
         AgentResource agent => AgentRules.Default(agent),
-        TaskResource or ApprovalResource or UniverseResource => resource,
+        TaskResource or ApprovalResource or UniverseResource or InferencePolicyResource => resource,
         _ => throw new UnreachableException(),
     };
 
@@ -40,7 +41,7 @@ public static class ResourceValidation
             case (ApprovalResource a, ApprovalResource b):
                 ApprovalRules.CheckTransition(a, b, rules);
                 break;
-            case (AgentResource, AgentResource) or (UniverseResource, UniverseResource):
+            case (AgentResource, AgentResource) or (UniverseResource, UniverseResource) or (InferencePolicyResource, InferencePolicyResource):
                 break;
             default:
                 throw new ArgumentException("The objects are of different kinds.", nameof(after));
@@ -65,6 +66,9 @@ public static class ResourceValidation
                 break;
             case ApprovalResource approval:
                 ApprovalRules.Check(approval, rules);
+                break;
+            case InferencePolicyResource policy:
+                InferencePolicyRules.Check(policy, rules);
                 break;
             case UniverseResource universe:
                 UniverseRules.Check(universe, rules);

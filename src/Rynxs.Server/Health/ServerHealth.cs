@@ -1,3 +1,4 @@
+using Rynxs.Gateway.Inference;
 using Rynxs.Ledger;
 using Rynxs.ResourceServer.Storage;
 using Rynxs.Resources.Client;
@@ -10,7 +11,7 @@ namespace Rynxs.Server.Health;
 /// Whether the parts work, by trying them. Answers are remembered for a short while: these endpoints are open, and a flood of questions
 /// must not become a flood of sandboxes or disk writes.
 /// </summary>
-internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, ResourceStore store, ISandboxRuntime runtime, TimeProvider timeProvider) : IDisposable
+internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, ResourceStore store, ISandboxRuntime runtime, InferenceGateway gateway, TimeProvider timeProvider) : IDisposable
 {
     private static readonly TimeSpan StorageAge = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan ProbeAge = TimeSpan.FromMinutes(1);
@@ -71,7 +72,7 @@ internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, R
                 return fresh.Checks;
             }
 
-            IReadOnlyList<ReadinessCheck> checks = [CheckLedger(), await CheckObjectsAsync(cancellationToken)];
+            IReadOnlyList<ReadinessCheck> checks = [CheckLedger(), await CheckObjectsAsync(cancellationToken), CheckGateway()];
             _storage = (checks, timeProvider.GetTimestamp());
             return checks;
         }
@@ -80,6 +81,10 @@ internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, R
             _checking.Release();
         }
     }
+
+    /// <summary>The way to models refuses everything once its spool cannot be written.</summary>
+    private ReadinessCheck CheckGateway() =>
+        new("gateway", gateway.Failure is null, gateway.Failure is null ? $"{gateway.WaitingRecords} records wait" : "The gateway's spool cannot be written; calls of models are refused.");
 
     private async Task<ReadinessCheck> CheckObjectsAsync(CancellationToken cancellationToken)
     {

@@ -9,6 +9,7 @@ using Rynxs.Server.Execution;
 using Rynxs.Server.Execution.Sessions;
 using Rynxs.Server.Health;
 using Rynxs.Server.Identity;
+using Rynxs.Server.Inference;
 using Rynxs.Server.Logging;
 using Rynxs.Server.Metrics;
 using Rynxs.Server.Problems;
@@ -78,6 +79,7 @@ internal static class HttpPipeline
         new AgentLogEndpoints(parts.Store, parts.Chains, state, parts.Workspaces, application.Lifetime.ApplicationStopping).Map(application);
         application.MapTransparency(parts.Publisher, state.LedgerDirectory);
         application.MapApprovals(parts.Store, options.TimeProvider);
+        application.MapInference(parts.Inference);
         identity.Map(application);
         application.MapResourceApi(parts.Store, context => context.Principal(), new ResourceApiOptions { OtherResources = IdentityParts.Discovered })
             .WithMetadata(KubernetesEndpoint.Marker);

@@ -20,6 +20,7 @@ using Rynxs.Server.Execution;
 using Rynxs.Server.Export;
 using Rynxs.Server.Execution.Sessions;
 using Rynxs.Server.Health;
+using Rynxs.Server.Inference;
 using Rynxs.Server.Identity;
 using Rynxs.Server.Metrics;
 using Rynxs.Server.Recording;
@@ -53,6 +54,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
     public ResourceStore Store { get; private set; } = null!; // As above.
     public ImageStore Images { get; private set; } = null!; // As above.
     public ISandboxRuntime Runtime { get; private set; } = null!; // As above.
+    public InferenceParts Inference { get; private set; } = null!; // As above.
     public AgentRuntimes Agents { get; private set; } = null!; // As above.
     public AgentChains Chains { get; private set; } = null!; // As above.
     public AgentWorkspaces Workspaces { get; private set; } = null!; // As above.
@@ -151,8 +153,10 @@ internal sealed partial class ServerParts : IAsyncDisposable
         }
 
         await OpenExecutorAsync(loggers, cancellationToken);
+        Inference = await InferenceParts.OpenAsync(Store, _state, Chains, Control, _options.TimeProvider, meters, loggers, cancellationToken);
+        _opened.Push(Inference);
         OpenAgents(ledger, meters, loggers);
-        Health = new ServerHealth(_state, Control, Store, Runtime, _options.TimeProvider);
+        Health = new ServerHealth(_state, Control, Store, Runtime, Inference.Gateway, _options.TimeProvider);
         Metrics.Observe(() => Gate.Queued, () => Agents.List().Count, () => Control.Head.Seq);
         OpenExports(meters, loggers);
         StartLoops(loggers);
@@ -265,6 +269,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
             Sandboxes = Runtime,
             Images = Images,
             Secrets = new FileSecretSource(_state.SecretsDirectory),
+            ModelTransport = Inference.TransportOf,
             TimeProvider = _options.TimeProvider,
             LoggerFactory = loggers,
             MeterFactory = meters,
@@ -295,6 +300,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
         _background.Start("task-controller", tasks.RunAsync);
         _background.Start("sandbox-sessions", Sessions.RunAsync);
         _background.Start("denied-requests", Denied.RunAsync);
+        _background.Start("inference-policies", Inference.Policies.RunAsync);
         _background.Start("checkpoint-publisher", Publisher.RunAsync);
         if (_exports is not null)
         {

@@ -80,12 +80,17 @@ internal sealed class AnswerRelay(
         }
     }
 
-    /// <summary>Tells a caller whose stream has begun why it ends, then ends it without its sign of completion.</summary>
+    /// <summary>
+    /// Tells a caller whose stream has begun why it ends: by the error event of its API, without the API's sign of completion. The connection itself ends in
+    /// order then, since a reset could overtake the event. Other answers are cut.
+    /// </summary>
     public async Task BreakOffAsync(string code, string message, CancellationToken cancellationToken)
     {
         if (request.Streams)
         {
             await SendAsync(Encoder().WriteError(code, message), cancellationToken).ConfigureAwait(false);
+            await answer.EndAsync(cancellationToken).ConfigureAwait(false);
+            return;
         }
 
         answer.Abort();
@@ -108,11 +113,17 @@ internal sealed class AnswerRelay(
             }
 
             Usage = watch.Usage;
-            await SendAsync(ready.ToArray(), cancellationToken).ConfigureAwait(false);
             if (watch.HasFailed)
             {
-                throw new UpstreamBrokenException("upstream_failed_in_stream", "The upstream of the model reported a failure within its answer.");
+                break; // Told by our own event, once.
             }
+
+            await SendAsync(ready.ToArray(), cancellationToken).ConfigureAwait(false);
+        }
+
+        if (watch.HasFailed)
+        {
+            throw new UpstreamBrokenException("upstream_failed_in_stream", "The upstream of the model reported a failure within its answer.");
         }
 
         if (!watch.IsWhole)
