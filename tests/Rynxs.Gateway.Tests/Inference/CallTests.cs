@@ -2,7 +2,6 @@ using System.Net;
 using System.Text.Json.Nodes;
 using Rynxs.Gateway.Inference;
 using Rynxs.Policy.Budgets;
-using Rynxs.Policy.Inference;
 using Rynxs.Policy.Rules;
 
 namespace Rynxs.Gateway.Tests.Inference;
