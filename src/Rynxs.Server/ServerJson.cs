@@ -48,6 +48,8 @@ namespace Rynxs.Server;
 [JsonSerializable(typeof(Execution.Sessions.FileView))]
 [JsonSerializable(typeof(Execution.Sessions.ArchiveView))]
 [JsonSerializable(typeof(Execution.Sessions.ChangeEvent))]
+[JsonSerializable(typeof(Inference.BudgetList))]
+[JsonSerializable(typeof(Dictionary<string, string>))]
 [JsonSerializable(typeof(System.Text.Json.Nodes.JsonObject))]
 [JsonSerializable(typeof(IReadOnlyDictionary<string, string>))]
 internal sealed partial class ServerJson : JsonSerializerContext;

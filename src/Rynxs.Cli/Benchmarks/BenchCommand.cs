@@ -9,7 +9,7 @@ namespace Rynxs.Cli.Benchmarks;
 /// <summary><c>rynxs bench ledger</c>: the device's floor, a peer and the ledger, in one run.</summary>
 internal static class BenchCommand
 {
-    public static Command Create(Screen screen) => new("bench", "Measures parts of Rynxs on this machine, beside their floors.") { Ledger(screen), SandboxBenchCommand.Create(screen) };
+    public static Command Create(Screen screen) => new("bench", "Measures parts of Rynxs on this machine, beside their floors.") { Ledger(screen), SandboxBenchCommand.Create(screen), GatewayBenchCommand.Create(screen) };
 
     private static Command Ledger(Screen screen)
     {

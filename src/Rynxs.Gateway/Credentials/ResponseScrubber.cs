@@ -4,12 +4,16 @@ namespace Rynxs.Gateway.Credentials;
 
 /// <summary>
 /// Replaces credentials in what an upstream answers, so that a host which echoes its request does not hand them to the sandbox (D2). It finds a value as
-/// it is, in JSON escapes of its quotes, percent-encoded, and in base64 in each of the three alignments; a body that is compressed or
-/// encrypted by the upstream it cannot read, so requests with a credential ask for none (<c>Accept-Encoding: identity</c>).
+/// it is, in the escapes that JSON writers use, percent-encoded, and in base64 in each of the three alignments; requests with a
+/// credential ask for no compression (<c>Accept-Encoding: identity</c>). A host that writes a value in a way of its own on purpose defeats it: whoever is given a
+/// credential is trusted with it.
 /// </summary>
 /// <remarks>One scrubber serves one answer: it keeps the bytes that could be the beginning of a value until the next bytes tell.</remarks>
 public sealed class ResponseScrubber
 {
+    private static readonly System.Text.RegularExpressions.Regex EscapeDigits =
+        new(@"\\u[0-9A-F]{4}", System.Text.RegularExpressions.RegexOptions.NonBacktracking);
+
     private static readonly byte[] Mark = "[credential]"u8.ToArray();
 
     private readonly byte[][] _needles;
@@ -75,6 +79,10 @@ public sealed class ResponseScrubber
     {
         yield return value;
         yield return value.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal);
+        yield return value.Replace("/", "\\/", StringComparison.Ordinal);
+        string escaped = System.Text.Encodings.Web.JavaScriptEncoder.Default.Encode(value);
+        yield return escaped;
+        yield return EscapeDigits.Replace(escaped, digits => digits.Value.ToLowerInvariant());
         yield return Uri.EscapeDataString(value);
         byte[] bytes = Encoding.UTF8.GetBytes(value);
         for (int shift = 0; shift < 3; shift++)

@@ -6,6 +6,9 @@ internal interface ICallerAnswer
     /// <summary>Whether the head is out: after that a failure can only break off.</summary>
     bool HasStarted { get; }
 
+    /// <summary>Whether the body was ended, or broken off.</summary>
+    bool HasEnded { get; }
+
     /// <summary>Sends the head.</summary>
     ValueTask BeginAsync(int status, string contentType, IReadOnlyList<KeyValuePair<string, string>> headers, CancellationToken cancellationToken);
 

@@ -63,6 +63,12 @@ public abstract record InferenceRecord
 
         /// <summary>The request, when the policy asks for content; null otherwise.</summary>
         public string? Prompt { get; init; }
+
+        /// <summary>32 bytes of chance for its commitment, kept so that a repeated record is the same.</summary>
+        public byte[]? PromptSalt { get; init; }
+
+        /// <summary>Bytes of the whole request.</summary>
+        public long PromptBytes { get; init; }
     }
 
     /// <summary>A call ended.</summary>

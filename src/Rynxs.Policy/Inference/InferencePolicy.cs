@@ -62,9 +62,14 @@ public static class InferencePolicy
             images = facts.Images * each;
         }
 
-        long output = facts.Endpoint == InferenceEndpoint.Embeddings ? 0 : Math.Min(facts.OutputTokens ?? model.MaxOutputTokens, model.MaxOutputTokens);
+        long? output = (facts.OutputTokens, model.MaxOutputTokens) switch
+        {
+            _ when facts.Endpoint == InferenceEndpoint.Embeddings => null,
+            ({ } asked, { } most) => Math.Min(asked, most),
+            (var asked, var most) => asked ?? most,
+        };
         long input = facts.InputBytes + images + (facts.Tools.Count > 0 ? OverheadWithTools : Overhead);
-        Spend bound = (model.Price ?? default).Of(input, output * facts.Choices);
+        Spend bound = (model.Price ?? default).Of(input, (output ?? 0) * facts.Choices);
         if (policy.Limits.MaxTokensPerRequest is { } tokens && bound.Tokens > tokens)
         {
             return new InferenceVerdict.Deny(InferenceDenial.RequestBudget, string.Create(

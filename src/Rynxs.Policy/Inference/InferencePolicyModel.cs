@@ -32,8 +32,8 @@ public sealed record ModelRule
     /// <summary>For what it may be used; none is none.</summary>
     public required IReadOnlySet<InferenceEndpoint> Endpoints { get; init; }
 
-    /// <summary>Most output tokens of one answer; what callers get when they ask for no number.</summary>
-    public required long MaxOutputTokens { get; init; }
+    /// <summary>Most output tokens of one answer; what callers get when they ask for no number. Null leaves it to the upstream, where no budget counts.</summary>
+    public required long? MaxOutputTokens { get; init; }
 
     /// <summary>Its price; null when nobody counts money.</summary>
     public TokenPrice? Price { get; init; }
@@ -173,10 +173,10 @@ public abstract record InferenceVerdict
 
     /// <summary>It may go out.</summary>
     /// <param name="Model">The rule of the model.</param>
-    /// <param name="OutputTokens">Bound on the output of each choice, to be written into the request; 0 for embeddings.</param>
+    /// <param name="OutputTokens">Bound on the output of each choice, to be written into the request; null for none.</param>
     /// <param name="InputBound">Upper bound of the input tokens.</param>
     /// <param name="Bound">Upper bound of what it uses, to be set aside.</param>
-    public sealed record Allow(ModelRule Model, long OutputTokens, long InputBound, Spend Bound) : InferenceVerdict;
+    public sealed record Allow(ModelRule Model, long? OutputTokens, long InputBound, Spend Bound) : InferenceVerdict;
 
     /// <summary>It may not.</summary>
     /// <param name="Reason">Why.</param>

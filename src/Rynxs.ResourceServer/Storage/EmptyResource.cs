@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Rynxs.Resources.Agents;
 using Rynxs.Resources.Approvals;
 using Rynxs.Resources.Egress;
+using Rynxs.Resources.Inference;
 using Rynxs.Resources.Meta;
 using Rynxs.Resources.Tasks;
 using Rynxs.Resources.Universes;
@@ -25,6 +26,11 @@ internal static class EmptyResource
         },
         "EgressPolicy" => new EgressPolicyResource { Metadata = Meta },
         "EgressApproval" => new EgressApprovalResource { Metadata = Meta, Spec = new EgressApprovalSpec { Agent = "", Hosts = [], Reason = "", Requester = "" } },
+        "InferencePolicy" => new InferencePolicyResource
+        {
+            Metadata = Meta,
+            Spec = new InferencePolicySpec { Agents = [], Upstreams = [], Models = [] },
+        },
         _ => throw new UnreachableException(),
     };
 }

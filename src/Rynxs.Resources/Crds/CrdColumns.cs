@@ -46,6 +46,13 @@ internal static class CrdColumns
             ("Approver", "string", ".status.approver", true),
             Age,
         ],
+        "InferencePolicy" =>
+        [
+            ("Priority", "integer", ".spec.priority", false),
+            ("Enforced", "string", ".status.conditions[?(@.type==\"Enforced\")].status", false),
+            ("Digest", "string", ".status.enforcedDigest", true),
+            Age,
+        ],
         "Task" =>
         [
             ("Phase", "string", ".status.phase", false),

@@ -2,6 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using Rynxs.Resources.Agents;
 using Rynxs.Resources.Approvals;
 using Rynxs.Resources.Egress;
+using Rynxs.Resources.Inference;
 using Rynxs.Resources.Tasks;
 using Rynxs.Resources.Universes;
 
@@ -100,8 +101,20 @@ public static class ResourceTypes
             ("status.phase", approval => approval.Status?.Phase)),
     };
 
+    /// <summary>Inference policies.</summary>
+    public static ResourceType InferencePolicy { get; } = new()
+    {
+        Kind = "InferencePolicy",
+        Plural = "inferencepolicies",
+        Singular = "inferencepolicy",
+        ShortNames = ["infp"],
+        Namespaced = true,
+        ClrType = typeof(InferencePolicyResource),
+        SelectableFields = Fields<InferencePolicyResource>(),
+    };
+
     /// <summary>All of them, in alphabetical order.</summary>
-    public static IReadOnlyList<ResourceType> All { get; } = [Agent, Approval, EgressApproval, EgressPolicy, Task, Universe];
+    public static IReadOnlyList<ResourceType> All { get; } = [Agent, Approval, EgressApproval, EgressPolicy, InferencePolicy, Task, Universe];
 
     /// <summary>The type of <typeparamref name="T"/>.</summary>
     public static ResourceType Of<T>()

@@ -3,6 +3,7 @@ using System.Text.Json.Serialization;
 using Rynxs.Resources.Agents;
 using Rynxs.Resources.Approvals;
 using Rynxs.Resources.Egress;
+using Rynxs.Resources.Inference;
 using Rynxs.Resources.Tasks;
 using Rynxs.Resources.Universes;
 
@@ -23,5 +24,6 @@ namespace Rynxs.Resources.Serialization;
 [JsonSerializable(typeof(ApprovalResource))]
 [JsonSerializable(typeof(EgressPolicyResource))]
 [JsonSerializable(typeof(EgressApprovalResource))]
+[JsonSerializable(typeof(InferencePolicyResource))]
 [JsonSerializable(typeof(JsonElement))]
 internal sealed partial class ResourceJsonContext : JsonSerializerContext;

@@ -3,6 +3,7 @@ using Rynxs.Resources.Agents;
 using Rynxs.Resources.Approvals;
 using Rynxs.Resources.Client;
 using Rynxs.Resources.Egress;
+using Rynxs.Resources.Inference;
 using Rynxs.Resources.Meta;
 using Rynxs.Resources.Tasks;
 using Rynxs.Resources.Universes;
@@ -17,7 +18,7 @@ public static class ResourceValidation
     {
         AgentResource agent => AgentRules.Default(agent),
         EgressApprovalResource approval => EgressRules.Default(approval),
-        TaskResource or ApprovalResource or UniverseResource or EgressPolicyResource => resource,
+        TaskResource or ApprovalResource or UniverseResource or EgressPolicyResource or InferencePolicyResource => resource,
         _ => throw new UnreachableException(),
     };
 
@@ -45,7 +46,8 @@ public static class ResourceValidation
             case (EgressApprovalResource a, EgressApprovalResource b):
                 EgressRules.CheckTransition(a, b, rules);
                 break;
-            case (AgentResource, AgentResource) or (UniverseResource, UniverseResource) or (EgressPolicyResource, EgressPolicyResource):
+            case (AgentResource, AgentResource) or (UniverseResource, UniverseResource) or (EgressPolicyResource, EgressPolicyResource)
+                or (InferencePolicyResource, InferencePolicyResource):
                 break;
             default:
                 throw new ArgumentException("The objects are of different kinds.", nameof(after));
@@ -76,6 +78,9 @@ public static class ResourceValidation
                 break;
             case EgressApprovalResource approval:
                 EgressRules.Check(approval, rules);
+                break;
+            case InferencePolicyResource policy:
+                InferencePolicyRules.Check(policy, rules);
                 break;
             case UniverseResource universe:
                 UniverseRules.Check(universe, rules);

@@ -1,3 +1,4 @@
+using Rynxs.Gateway.Inference;
 using Rynxs.Ledger;
 using Rynxs.ResourceServer.Storage;
 using Rynxs.Resources.Client;
@@ -11,7 +12,7 @@ namespace Rynxs.Server.Health;
 /// must not become a flood of sandboxes or disk writes.
 /// </summary>
 internal sealed class ServerHealth(
-    StateDirectory state, ILedgerChain control, ResourceStore store, ISandboxRuntime runtime, TimeProvider timeProvider, LedgerHealth ledger,
+    StateDirectory state, ILedgerChain control, ResourceStore store, ISandboxRuntime runtime, TimeProvider timeProvider, LedgerHealth ledger, InferenceGateway gateway,
     Func<CancellationToken, Task<ReadinessCheck>> checkEgress) : IDisposable
 {
     private static readonly TimeSpan StorageAge = TimeSpan.FromSeconds(2);
@@ -110,7 +111,8 @@ internal sealed class ServerHealth(
                 return fresh.Checks;
             }
 
-            IReadOnlyList<ReadinessCheck> checks = [CheckLedger(), ledger.Evidence(), await CheckObjectsAsync(cancellationToken), await checkEgress(cancellationToken)];
+            IReadOnlyList<ReadinessCheck> checks =
+                [CheckLedger(), ledger.Evidence(), await CheckObjectsAsync(cancellationToken), await checkEgress(cancellationToken), CheckGateway()];
             _storage = (checks, timeProvider.GetTimestamp());
             return checks;
         }
@@ -119,6 +121,10 @@ internal sealed class ServerHealth(
             _checking.Release();
         }
     }
+
+    /// <summary>The way to models refuses everything once its spool cannot be written.</summary>
+    private ReadinessCheck CheckGateway() =>
+        new("gateway", gateway.Failure is null, gateway.Failure is null ? $"{gateway.WaitingRecords} records wait" : "The gateway's spool cannot be written; calls of models are refused.");
 
     private async Task<ReadinessCheck> CheckObjectsAsync(CancellationToken cancellationToken)
     {

@@ -10,6 +10,7 @@ using Rynxs.Server.Execution.OpenApi;
 using Rynxs.Server.Execution.Sessions;
 using Rynxs.Server.Health;
 using Rynxs.Server.Identity;
+using Rynxs.Server.Inference;
 using Rynxs.Server.Logging;
 using Rynxs.Server.Metrics;
 using Rynxs.Server.Problems;
@@ -76,6 +77,7 @@ internal static class HttpPipeline
         application.MapTransparency(parts.Publisher, state.LedgerDirectory);
         parts.Redaction.Map(application);
         application.MapApprovals(parts.Store, options.TimeProvider);
+        application.MapInference(parts.Inference);
         identity.Map(application);
         application.MapSecretKeys(parts.Store, application.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(SecretKeyEndpoints)));
         application.MapResourceApi(parts.Store, context => context.Principal(), new ResourceApiOptions { OtherResources = IdentityParts.Discovered, OnHidden = RequestAccess.NoteHidden })

@@ -24,6 +24,7 @@ using Rynxs.Server.Execution.Stored;
 using Rynxs.Server.Export;
 using Rynxs.Server.Execution.Sessions;
 using Rynxs.Server.Health;
+using Rynxs.Server.Inference;
 using Rynxs.Server.Identity;
 using Rynxs.Server.Metrics;
 using Rynxs.Server.Recording;
@@ -57,6 +58,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
     public ResourceStore Store { get; private set; } = null!; // As above.
     public ImageStore Images { get; private set; } = null!; // As above.
     public ISandboxRuntime Runtime { get; private set; } = null!; // As above.
+    public InferenceParts Inference { get; private set; } = null!; // As above.
     public AgentRuntimes Agents { get; private set; } = null!; // As above.
     public AgentChains Chains { get; private set; } = null!; // As above.
     public AgentWorkspaces Workspaces { get; private set; } = null!; // As above.
@@ -171,6 +173,8 @@ internal sealed partial class ServerParts : IAsyncDisposable
             _state.Path, Store.For(Principal.System), Chains, _options.OpenedEgress, new EgressNames(_options.EgressHosts), meters, _options.TimeProvider, loggers, cancellationToken);
         _opened.Push(Egress);
         await OpenExecutorAsync(loggers, cancellationToken);
+        Inference = await InferenceParts.OpenAsync(Store, _state, Chains, Control, _options.TimeProvider, meters, loggers, cancellationToken);
+        _opened.Push(Inference);
         OpenAgents(ledger, meters, loggers);
         Disclosures = new CredentialDisclosures(Chains);
         Redaction = new RedactionEndpoint(
@@ -178,7 +182,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
             // An agent's chain is opened with its mirror, as everywhere else.
             async (id, token) => id is { AgentNamespace: { } agentNamespace, AgentName: { } agentName } ? await Chains.OpenAsync(agentNamespace, agentName, token) : Control,
             _state.LedgerDirectory, Path.Combine(_state.Path, "recordings"));
-        Health = new ServerHealth(_state, Control, Store, Runtime, _options.TimeProvider, new LedgerHealth(LedgerWatch, Publisher), CheckEgressAsync);
+        Health = new ServerHealth(_state, Control, Store, Runtime, _options.TimeProvider, new LedgerHealth(LedgerWatch, Publisher), Inference.Gateway, CheckEgressAsync);
         Metrics.Observe(() => Gate.Queued, () => Agents.List().Count, () => Control.Head.Seq);
         OpenExports(meters, loggers);
         StartLoops(loggers);
@@ -312,6 +316,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
             Images = Images,
             Secrets = new FileSecretSource(_state.SecretsDirectory),
             Egress = Egress,
+            ModelTransport = Inference.TransportOf,
             TimeProvider = _options.TimeProvider,
             LoggerFactory = loggers,
             MeterFactory = meters,
@@ -352,6 +357,7 @@ internal sealed partial class ServerParts : IAsyncDisposable
         }
 
         _background.Start("denied-requests", Denied.RunAsync);
+        _background.Start("inference-policies", Inference.Policies.RunAsync);
         _background.Start("checkpoint-publisher", Publisher.RunAsync);
         if (_exports is not null)
         {

@@ -45,7 +45,11 @@ internal sealed record UpstreamRequest(InferenceEndpoint Speaks, Uri Url, byte[]
                 // OpenAI refuses both at once and, for new models, the old name; small servers know only the old one.
                 bool old = upstream.Kind is UpstreamKind.Ollama or UpstreamKind.LlamaCpp || (body.Has("max_tokens") && !body.Has("max_completion_tokens"));
                 body.Remove(old ? "max_completion_tokens" : "max_tokens");
-                body[old ? "max_tokens" : "max_completion_tokens"] = verdict.OutputTokens;
+                if (verdict.OutputTokens is { } most)
+                {
+                    body[old ? "max_tokens" : "max_completion_tokens"] = most;
+                }
+
                 body.Remove("stream_options");
                 if (request.Streams)
                 {
@@ -60,7 +64,11 @@ internal sealed record UpstreamRequest(InferenceEndpoint Speaks, Uri Url, byte[]
                 RemoveAll(body, "cache_control");
                 break;
             case InferenceEndpoint.Responses:
-                body["max_output_tokens"] = verdict.OutputTokens;
+                if (verdict.OutputTokens is { } bound)
+                {
+                    body["max_output_tokens"] = bound;
+                }
+
                 body["store"] = false;
                 break;
             default:
