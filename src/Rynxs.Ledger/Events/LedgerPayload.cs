@@ -25,15 +25,22 @@ public abstract record LedgerPayload
     private static readonly JsonSerializerOptions Strict = new(LedgerPayloadContext.Default.Options)
     {
         Encoder = new WellFormedTextEncoder(),
-        TypeInfoResolver = LedgerPayloadContext.Default.WithAddedModifier(LeaveOutEventType),
+        TypeInfoResolver = LedgerPayloadContext.Default.WithAddedModifier(Shape),
     };
 
     /// <summary>The type stands in the record. JsonIgnore is not inherited by the overrides, so each of them would repeat it.</summary>
-    private static void LeaveOutEventType(JsonTypeInfo type)
+    private static void Shape(JsonTypeInfo type)
     {
         if (type.Properties.FirstOrDefault(property => property.Name == "event_type") is { } repeated)
         {
             type.Properties.Remove(repeated);
+        }
+
+        // In the order of canonical JSON, so that nothing needs to be sorted when the payload is written in it.
+        int order = 0;
+        foreach (JsonPropertyInfo property in type.Properties.OrderBy(property => property.Name, StringComparer.Ordinal).ToArray())
+        {
+            property.Order = order++;
         }
     }
 }

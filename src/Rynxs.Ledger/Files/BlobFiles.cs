@@ -19,6 +19,7 @@ internal sealed class BlobFiles : IDisposable
 
     private readonly string _directory;
     private readonly long _maxFileBytes;
+    private readonly Func<bool> _isLost;
     private readonly Lock _gate = new();
 
     /// <summary>Held while the files change: a commit's blobs are appended, or one is erased.</summary>
@@ -28,12 +29,12 @@ internal sealed class BlobFiles : IDisposable
     private AppendOnlyFile? _live;
     private int _liveNumber;
 
-    private BlobFiles(string directory, long maxFileBytes) => (_directory, _maxFileBytes) = (directory, maxFileBytes);
+    private BlobFiles(string directory, long maxFileBytes, Func<bool> isLost) => (_directory, _maxFileBytes, _isLost) = (directory, maxFileBytes, isLost);
 
     /// <summary>Opens the newest file and sets a torn last line aside: no record refers to it, because blobs are durable before records.</summary>
-    public static BlobFiles Open(string directory, long maxFileBytes)
+    public static BlobFiles Open(string directory, long maxFileBytes, Func<bool> isLost)
     {
-        var blobs = new BlobFiles(directory, maxFileBytes);
+        var blobs = new BlobFiles(directory, maxFileBytes, isLost);
         List<(int Number, string Path)> files = List(directory);
         if (files.Count == 0)
         {
@@ -158,7 +159,7 @@ internal sealed class BlobFiles : IDisposable
         AppendOnlyFile next;
         try
         {
-            next = AppendOnlyFile.Create(path);
+            next = AppendOnlyFile.Create(path, _isLost);
         }
         catch (Exception exception) when (AppendOnlyFile.IsStorageFailure(exception))
         {

@@ -246,7 +246,7 @@ internal sealed class Spool : IAsyncDisposable
         // After a failed sync the file is given up; the next one is another file.
         if (_live is null || _live.HasFailed || _live.Length > FileBytes)
         {
-            AppendOnlyFile next = AppendOnlyFile.Create(PathOf(_liveNumber + 1));
+            AppendOnlyFile next = AppendOnlyFile.Create(PathOf(_liveNumber + 1), isLost: static () => false);
             _live?.Dispose();
             (_live, _liveNumber) = (next, _liveNumber + 1);
         }

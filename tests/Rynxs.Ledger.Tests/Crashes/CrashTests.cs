@@ -255,6 +255,91 @@ public sealed class CrashTests : IDisposable
         (await ledger.OpenAsync(ChainId.Control, NoMirror, Cancelled)).Head.Seq.ShouldBe(3);
     }
 
+    [Theory]
+    [InlineData("pwrite64", "EIO", "segment", "acknowledged 9 refused 1")]
+    [InlineData("pwrite64", "ENOSPC", "segment", "acknowledged 9 refused 1")]
+    [InlineData("fsync", "EIO", "directory", "acknowledged 9 refused 1")]
+    public async Task One_error_of_the_device_refuses_one_record_and_the_chain_goes_on(string call, string error, string where, string expected)
+    {
+        if (!File.Exists("/usr/bin/strace"))
+        {
+            Assert.Skip("strace is not installed: it makes the real system call fail");
+        }
+
+        // A segment a record. Of the directory the fifth sync, which makes the name of a segment durable.
+        string path = where == "segment" ? _directory.At("ledger", "control", SegmentName.Of(3)) : _directory.At("ledger", "control");
+        (int exit, string output) = await ProcessRun.RunAsync(
+            "/usr/bin/strace",
+            ["-f", "-qq", "-o", _directory.At("trace"), "-P", path, "-e", $"trace={call}", "-e", $"inject={call}:error={error}:when={(where == "segment" ? 1 : 9)}",
+                Environment.ProcessPath ?? "", CrashWriter.Argument, _directory.At("ledger"), "once"],
+            Cancelled);
+
+        exit.ShouldBe(0, output);
+        output.ShouldContain(expected);
+        (await File.ReadAllTextAsync(_directory.At("trace"), Cancelled)).ShouldContain("INJECTED");
+        ChainReport report = ChainVerifier.VerifyPath(_directory.At("ledger"), Cancelled).Chains[0];
+        report.Failure.ShouldBeNull();
+        report.Records.ShouldBe(10);
+        await using FileLedger ledger = await FileLedger.OpenAsync(new FileLedgerOptions { Directory = _directory.At("ledger") }, Cancelled);
+        (await ledger.OpenAsync(ChainId.Control, NoMirror, Cancelled)).Head.Seq.ShouldBe(10);
+        Directory.GetFiles(_directory.At("ledger", "control"), "*.aside-*").ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_write_that_is_cut_short_by_a_limit_of_the_file_size_is_cut_off_and_refused()
+    {
+        // The kernel writes what fits and refuses the rest. The runtime's own large mapping would not fit either, so it is switched off.
+        (int exit, string output) = await ProcessRun.RunAsync(
+            "/bin/bash",
+            ["-c", "trap '' XFSZ; ulimit -f 24; export DOTNET_EnableWriteXorExecute=0; exec \"$@\"", "-", Environment.ProcessPath ?? "", CrashWriter.Argument,
+                _directory.At("ledger"), CrashWriter.Large],
+            Cancelled);
+
+        exit.ShouldBe(0, output);
+        output.ShouldContain("acknowledged 3 refused 7");
+        ChainReport report = ChainVerifier.VerifyPath(_directory.At("ledger"), Cancelled).Chains[0];
+        report.Failure.ShouldBeNull();
+        report.TornTail.ShouldBeNull("what was written of the refused records is cut off");
+        report.Records.ShouldBe(4);
+    }
+
+    [Fact]
+    public async Task A_segment_that_a_fenced_writer_moved_aside_is_put_back_by_the_next_opening()
+    {
+        await using (FileLedger ledger = await FileLedger.OpenAsync(new FileLedgerOptions { Directory = _directory, SegmentBytes = 1 }, Cancelled))
+        {
+            ILedgerChain chain = await ledger.OpenAsync(ChainId.Control, NoMirror, Cancelled);
+            await chain.AppendAsync(Entries.Numbered(1), Cancelled);
+            await chain.AppendAsync(Entries.Numbered(2), Cancelled);
+        }
+
+        // The old writer took the new one's file for a stray one, moved it, began its own there, and was stopped for good.
+        string segment = _directory.At("control", SegmentName.Of(2));
+        File.Move(segment, segment + ".aside-0");
+        await File.WriteAllBytesAsync(segment, [], Cancelled);
+
+        await using FileLedger again = await OpenAsync();
+        (await again.OpenAsync(ChainId.Control, NoMirror, Cancelled)).Head.Seq.ShouldBe(3);
+        ChainVerifier.VerifyPath(_directory, Cancelled).Chains[0].Failure.ShouldBeNull();
+    }
+
+    [Fact]
+    public void A_name_that_is_another_writers_by_now_is_given_back()
+    {
+        string path = _directory.At("name");
+        File.WriteAllText(path, "");
+        long stray = AsideFile.InodeOf(path);
+        File.WriteAllText(path + ".new", "of the successor");
+        File.Move(path + ".new", path, overwrite: true);
+
+        AsideFile.Move(path, stray, isLost: () => false).ShouldBeFalse();
+        File.ReadAllText(path).ShouldBe("of the successor");
+        AsideFile.Move(path, AsideFile.InodeOf(path), isLost: () => true).ShouldBeFalse("the right was lost in the middle");
+        File.ReadAllText(path).ShouldBe("of the successor");
+        AsideFile.Move(path, AsideFile.InodeOf(path), isLost: () => false).ShouldBeTrue("the positive control");
+        File.Exists(path).ShouldBeFalse();
+    }
+
     /// <summary>Runs a writer until it has printed a number of lines, kills it, and gives out every line that it printed.</summary>
     private static async Task RunAndKillAsync(string[] writer, int afterLines, Action<string> read)
     {

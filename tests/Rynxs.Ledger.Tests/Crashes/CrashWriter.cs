@@ -18,6 +18,9 @@ internal static class CrashWriter
     /// <summary>Behind a directory: append and publish until killed.</summary>
     public const string Publish = "publish";
 
+    /// <summary>Behind a directory: ten records of about 7 KB in one segment.</summary>
+    public const string Large = "large";
+
     public static async Task<int> RunAsync(string[] args)
     {
         if (args is [var published, Publish])
@@ -25,13 +28,14 @@ internal static class CrashWriter
             return await PublishAsync(published);
         }
 
-        bool once = args is [_, "once"];
+        bool large = args is [_, Large];
+        bool once = large || args is [_, "once"];
         await using FileLedger ledger = await FileLedger.OpenAsync(
-            new FileLedgerOptions { Directory = args[0], SegmentBytes = once ? 1 : 4096 }, CancellationToken.None);
+            new FileLedgerOptions { Directory = args[0], SegmentBytes = large ? 1024 * 1024 : once ? 1 : 4096 }, CancellationToken.None);
         ILedgerChain chain = await ledger.OpenAsync(ChainId.Control, new ChainOptions(), CancellationToken.None);
         if (once)
         {
-            return await AppendUntilRefusedAsync(chain);
+            return await AppendUntilRefusedAsync(chain, large ? new string('x', 1000) : null);
         }
 
         using var output = new StreamWriter(Console.OpenStandardOutput()) { AutoFlush = true };
@@ -75,7 +79,7 @@ internal static class CrashWriter
     }
 
     /// <summary>Appends up to ten records; says how many were acknowledged and what refused the next ones.</summary>
-    private static async Task<int> AppendUntilRefusedAsync(ILedgerChain chain)
+    private static async Task<int> AppendUntilRefusedAsync(ILedgerChain chain, string? text)
     {
         int acknowledged = 0;
         int refused = 0;
@@ -83,7 +87,7 @@ internal static class CrashWriter
         {
             try
             {
-                await chain.AppendAsync(Entries.Numbered(number), CancellationToken.None);
+                await chain.AppendAsync(text is null ? Entries.Numbered(number) : Entries.WithText(text), CancellationToken.None);
                 acknowledged++;
             }
             catch (LedgerUnavailableException exception)
