@@ -83,6 +83,7 @@ internal sealed partial class GVisorSandbox
         }
 
         await spare.SeedAsync(mark, cancellationToken);
+        spare.AwaitEnd(sandbox.Control);
         await sandbox.RequireTraceAsync(cancellationToken);
         sandbox.IsDirect = true;
         if (sandbox._wayOut is { } wayOut)

@@ -133,16 +133,28 @@ internal sealed class DirectProgram : GuestProgram
         var program = new DirectProgram(spare.Process, marks: true, new CapturedStream(outputBytes), new CapturedStream(outputBytes));
         program.Output.ExpectMark();
         (int stdin, int stdout, int stderr) = spare.Take();
-        program.Begin(control, end => new PipePump(stdin, stdout, stderr, end, job, program.Output, program.Error, onData).Run());
+        Task<int> status = spare.End ?? control.WaitAsync(program._process, program._abandoned.Token); // asked before it gets its work, so that its number is still its own
+        ReadOnlyMemory<byte> rest = job[WriteNow(stdin, job)..]; // from here on it may run, before any thread of ours is woken
+        program.Begin(status, end => new PipePump(stdin, stdout, stderr, end, rest, program.Output, program.Error, onData).Run());
         return program;
     }
 
     public override void Abandon() => _abandoned.Cancel();
 
-    private void Begin(ControlSocket control, Action<int> pumpUntil)
+    private static unsafe int WriteNow(int stdin, ReadOnlyMemory<byte> job)
     {
-        // Asked for before the program is given its work, so that its number is still its own.
-        Task wait = WaitAsync(control);
+        PipePump.SetNonBlocking(stdin);
+        fixed (byte* source = job.Span)
+        {
+            return (int)Math.Max(0, Libc.write(stdin, source, (nuint)job.Length)); // what does not fit, and any failure, is the pump's
+        }
+    }
+
+    private void Begin(ControlSocket control, Action<int> pumpUntil) => Begin(control.WaitAsync(_process, _abandoned.Token), pumpUntil);
+
+    private void Begin(Task<int> status, Action<int> pumpUntil)
+    {
+        Task wait = WaitAsync(status);
         var pump = new Thread(
             () =>
             {
@@ -156,11 +168,11 @@ internal sealed class DirectProgram : GuestProgram
         pump.Start();
     }
 
-    private async Task WaitAsync(ControlSocket control)
+    private async Task WaitAsync(Task<int> status)
     {
         try
         {
-            _status = await control.WaitAsync(_process, _abandoned.Token);
+            _status = await status.WaitAsync(_abandoned.Token);
         }
         catch (Exception gone) when (gone is ControlException or OperationCanceledException)
         {
