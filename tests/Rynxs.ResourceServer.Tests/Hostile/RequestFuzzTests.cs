@@ -50,6 +50,7 @@ public sealed class RequestFuzzTests
         (500, "strconv.ParseUint"), // the version of a watch is no number
         (500, "failed to create typed patch object"), // an applied field that the schema lacks
         (500, "unable to find api field in struct"), // a directive of a strategic merge patch for such a field
+        (500, "unknown patch type"), // a directive of another name
         (504, "Too large resource version"), // a version that is not reached yet
     ];
 
