@@ -47,7 +47,9 @@ internal static class BuiltInDefaults
         spec["enableServiceLinks"] ??= true; // pods only: a template has it when it was set there
         spec["preemptionPolicy"] ??= "PreemptLowerPriority";
         spec["priority"] ??= 0;
-        Child(document, "status")["phase"] ??= "Pending";
+        JsonObject status = Child(document, "status");
+        status["phase"] ??= "Pending";
+        status["qosClass"] ??= PodQuality.Of(spec);
     }
 
     public static void Template(JsonObject document)

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text.Json.Nodes;
 using Rynxs.ResourceServer.Applying;
+using Rynxs.ResourceServer.Kinds;
 using Rynxs.ResourceServer.Storage;
 
 namespace Rynxs.ResourceServer.Objects;
@@ -74,9 +75,8 @@ internal sealed partial class ObjectPipeline
             next.Remove("status");
         UniverseAdmission.Begin(request, next);
         Default(request, next);
-        // The structures of built-in kinds always have their status, empty at first.
-        if (request.Kind.Kind is { HasStatus: true } && !request.Kind.Custom && next["status"] is null)
-            next["status"] = new JsonObject();
+        if (request.Kind.Kind.HasStatus && !request.Kind.Custom)
+            BlankStatus.Fill(next, request.Kind.Kind);
         Validate(request, next, old: null);
         UniverseAdmission.Create(request, next);
         if (!tracks)

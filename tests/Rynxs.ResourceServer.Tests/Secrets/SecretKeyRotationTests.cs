@@ -68,6 +68,31 @@ public sealed class SecretKeyRotationTests
     }
 
     [Fact]
+    public async Task Secrets_of_schema_2_are_opened_with_their_one_key_and_it_can_be_exchanged()
+    {
+        using TemporaryDirectory directory = new();
+        string database = directory.At("objects.db");
+        await using (ApiServer server = await StartAsync(options => options with { Path = database }))
+            await server.JsonAsync("POST", Secrets, Secret("s", "old"), 201);
+        using (SqliteConnection connection = new($"Data Source={database};Pooling=False"))
+        {
+            connection.Open();
+            using SqliteCommand back = connection.CreateCommand();
+            // What schema 2 had: the id in the state, and 1 beside what is sealed, which is the generation of the first key.
+            back.CommandText = "ALTER TABLE state ADD COLUMN key_id TEXT; UPDATE state SET key_id = (SELECT id FROM keys); DROP TABLE keys; PRAGMA user_version = 2;";
+            back.ExecuteNonQuery();
+        }
+
+        await using (ApiServer server = await StartAsync(options => options with { Path = database }))
+        {
+            Value(await server.JsonAsync("GET", $"{Secrets}/s")).ShouldBe("old");
+            await server.Store.RotateSecretKeyAsync(Ct);
+            await EndedAsync(server.Store);
+            Value(await server.JsonAsync("GET", $"{Secrets}/s")).ShouldBe("old");
+        }
+    }
+
+    [Fact]
     public async Task A_second_rotation_waits_for_the_first_and_a_key_file_that_cannot_be_written_changes_nothing()
     {
         using TemporaryDirectory directory = new();
