@@ -14,7 +14,7 @@ internal static class LedgerRoleChildren
     public static readonly ChainId Chain = ChainId.Agent("rynxs", "my-agent");
 
     /// <summary>Null when the arguments ask for neither.</summary>
-    public static Task<int>? TryRun(string[] arguments) => arguments switch
+    public static Task<int>? TryRunAsync(string[] arguments) => arguments switch
     {
         [Role, string state, string listen] => RunRoleAsync(state, listen),
         [Writer, string address, string token, string spool, string first] => RunWriterAsync(new Uri(address), token, spool, int.Parse(first, CultureInfo.InvariantCulture)),

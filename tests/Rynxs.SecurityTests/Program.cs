@@ -16,7 +16,7 @@ internal static class Program
             return spawned;
         }
 
-        if (LedgerRoleChildren.TryRun(arguments) is { } child)
+        if (LedgerRoleChildren.TryRunAsync(arguments) is { } child)
         {
             return await child;
         }

@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 namespace Rynxs.EndToEndTests.Evidence;
 
 /// <summary>What each <c>rynxs ledger</c> command says to input that is none: its exit code, one line that names the matter, never a stack trace.</summary>

@@ -1,4 +1,3 @@
-using Rynxs.Ledger.Files;
 using Rynxs.Ledger.Merkle;
 using Rynxs.Ledger.Verifier;
 

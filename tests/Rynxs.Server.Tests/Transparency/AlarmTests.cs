@@ -104,7 +104,7 @@ public sealed class AlarmTests : IDisposable
     private static async Task WaitForMetricAsync(TestServer server, string line) =>
         await server.WaitForAsync("/api/v1/ledger/log", _ => server.GetTextAsync("/metrics").GetAwaiter().GetResult().Contains(line, StringComparison.Ordinal));
 
-    private static Task WaitForEvidenceAsync(TestServer server, string detail) => ReadyAsync(
+    private static Task<JsonElement> WaitForEvidenceAsync(TestServer server, string detail) => ReadyAsync(
         server, answer => Check(answer, "evidence") is { } evidence && (evidence.GetProperty("detail").GetString() ?? "").Contains(detail, StringComparison.Ordinal));
 
     /// <summary>Asks /readyz, whatever its status, until the answer holds.</summary>

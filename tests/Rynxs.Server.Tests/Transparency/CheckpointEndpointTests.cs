@@ -6,7 +6,6 @@ using Rynxs.Ledger.Keys;
 using Rynxs.Ledger.Notes;
 using Rynxs.Ledger.Verifier;
 using Rynxs.Resources.Identity;
-using Rynxs.Server.Hosting;
 using Rynxs.Server.Tests.Kit;
 using Rynxs.Server.Transparency;
 
@@ -133,7 +132,7 @@ public sealed class CheckpointEndpointTests : IDisposable
     }
 
     /// <summary>RFC 6962 section 2.1, as it stands there.</summary>
-    private static byte[] Root(IReadOnlyList<byte[]> leaves)
+    private static byte[] Root(List<byte[]> leaves)
     {
         if (leaves.Count == 1)
         {

@@ -32,6 +32,11 @@ public sealed class RedactionTests
             Holding(state, "'personal' + '-' + 'datum'").ShouldNotBeEmpty("positive control: the program is there before");
             Holding(state, "personal-datum").ShouldNotBeEmpty("positive control: so is its output, in the recording");
 
+            // A live interpreter's output is recorded as well, call by call.
+            string session = (await server.PostAsync("/api/v1/sandbox/sessions", """{"agent_id":"subject"}""", HttpStatusCode.Created)).GetProperty("session_id").GetString() ?? "";
+            await server.PostAsync($"/api/v1/sandbox/sessions/{session}/execute", """{"code":"x = 'of-the' + '-session'\nprint(x)","keep_state":true}""");
+            Directory.GetFiles(Path.Combine(state, "recordings", ns, "subject"), "*.cast").ShouldContain(file => File.ReadAllText(file).Contains("of-the-session", StringComparison.Ordinal));
+
             // Others may not, and a mistake erases nothing.
             using HttpClient auditor = server.ClientFor("user:aud", Role.Auditor), limited = server.ClientFor("user:adm", Role.Admin, "team-a");
             string body = $$"""{"chain":"agents/{{ns}}/subject","reason":"request 17","records":[{{string.Join(',', ofTheFirst)}}]}""";
@@ -92,7 +97,9 @@ public sealed class RedactionTests
             Encoding.UTF8.GetBytes(JsonSerializer.Serialize(text).Trim('"')),
             .. Enumerable.Range(0, 3).Select(shift => Encoding.ASCII.GetBytes(Convert.ToBase64String([.. new byte[shift], .. plain])[(shift == 0 ? 0 : 4)..^4])),
         ];
-        return [.. Directory.EnumerateFiles(state, "*", SearchOption.AllDirectories).Where(file => Content(file) is { Length: > 0 } content && forms.Any(form => content.AsSpan().IndexOf(form) >= 0))];
+        return [.. Directory.EnumerateFiles(state, "*", SearchOption.AllDirectories)
+            .Where(file => !file.EndsWith("lock", StringComparison.OrdinalIgnoreCase)) // Held by the server; at most a process id is in them.
+            .Where(file => Content(file) is { Length: > 0 } content && forms.Any(form => content.AsSpan().IndexOf(form) >= 0))];
     }
 
     /// <summary>Without the advisory lock of .NET's readers: the server's own locks lie among these files.</summary>
