@@ -4,6 +4,7 @@ using Microsoft.Extensions.Hosting;
 using Rynxs.ResourceServer.Http;
 using Rynxs.Server.Agents;
 using Rynxs.Server.Approvals;
+using Rynxs.Server.Egress;
 using Rynxs.Server.Doctor;
 using Rynxs.Server.Execution;
 using Rynxs.Server.Execution.OpenApi;
@@ -79,6 +80,7 @@ internal static class HttpPipeline
         application.MapAgents(parts.Agents, parts.Store, parts.Recordings);
         new AgentLogEndpoints(parts.Store, parts.Chains, state, parts.Workspaces, application.Lifetime.ApplicationStopping).Map(application);
         application.MapTransparency(parts.Publisher, state.LedgerDirectory);
+        application.MapEgress(parts.Egress, options.TimeProvider);
         application.MapApprovals(parts.Store, options.TimeProvider);
         identity.Map(application);
         application.MapResourceApi(parts.Store, context => context.Principal(), new ResourceApiOptions { OtherResources = IdentityParts.Discovered })
