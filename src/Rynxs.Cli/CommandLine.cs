@@ -15,6 +15,7 @@ using Rynxs.Cli.Hosting;
 using Rynxs.Cli.LedgerFiles;
 using Rynxs.Cli.Nodes;
 using Rynxs.Cli.Objects;
+using Rynxs.Cli.Policies;
 using Rynxs.Cli.Proofs;
 using Rynxs.Cli.Recording;
 using Rynxs.Cli.Replay;
@@ -58,6 +59,8 @@ internal static class CommandLine
             ExecCommand.Create(screen),
             DecisionCommand.Create(screen, approve: true),
             DecisionCommand.Create(screen, approve: false),
+            ApprovalsCommand.Create(screen),
+            PolicyCommand.Create(screen),
             AuditCommand.Create(screen),
             LedgerCommand.Create(screen),
             ReplayCommand.Create(screen),

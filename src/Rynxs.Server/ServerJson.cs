@@ -29,6 +29,8 @@ namespace Rynxs.Server;
 [JsonSerializable(typeof(MessageResponse))]
 [JsonSerializable(typeof(AgentLogLine))]
 [JsonSerializable(typeof(DecisionBody))]
+[JsonSerializable(typeof(Egress.ExplainBody))]
+[JsonSerializable(typeof(Egress.ExplainResponse))]
 [JsonSerializable(typeof(DoctorReport))]
 [JsonSerializable(typeof(LedgerLogStatus))]
 [JsonSerializable(typeof(Transparency.RedactionBody))]

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Hosting;
 using Rynxs.ResourceServer.Http;
 using Rynxs.Server.Agents;
 using Rynxs.Server.Approvals;
+using Rynxs.Server.Egress;
 using Rynxs.Server.Doctor;
 using Rynxs.Server.Execution;
 using Rynxs.Server.Execution.OpenApi;
@@ -76,6 +77,7 @@ internal static class HttpPipeline
         new AgentLogEndpoints(parts.Store, parts.Chains, state, parts.Workspaces, application.Lifetime.ApplicationStopping).Map(application);
         application.MapTransparency(parts.Publisher, state.LedgerDirectory);
         parts.Redaction.Map(application);
+        application.MapEgress(parts.Egress, options.TimeProvider);
         application.MapApprovals(parts.Store, options.TimeProvider);
         application.MapInference(parts.Inference);
         identity.Map(application);

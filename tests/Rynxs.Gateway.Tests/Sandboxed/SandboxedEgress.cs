@@ -281,19 +281,28 @@ internal sealed class SandboxWithGateway(ISandbox sandbox, EgressGateway gateway
     public SandboxedEgress Fixture => fixture;
 
     /// <summary>Runs a script in bash; its output, both streams.</summary>
-    public async Task<string> ShellAsync(string script, int seconds = 30)
+    public async Task<string> ShellAsync(string script, int seconds = 30, TaskCompletionSource? ready = null)
     {
+        StringBuilder seen = new();
         ExecutionResult result = await sandbox.ExecuteAsync(
             new ExecutionRequest
             {
                 ExecutionId = "test", Arguments = ["/bin/bash", "-c", "exec 2>&1; cat > /tmp/ca.pem; export CURL_CA_BUNDLE=/tmp/ca.pem SSL_CERT_FILE=/tmp/ca.pem GIT_SSL_CAINFO=/tmp/ca.pem\n" + script],
                 StandardInput = Encoding.ASCII.GetBytes(fixture.CaPem), Timeout = TimeSpan.FromSeconds(seconds),
+                OnOutput = ready is null ? null : chunk =>
+                {
+                    if (seen.Append(Encoding.Latin1.GetString(chunk.Data.Span)).ToString().Contains("READY", StringComparison.Ordinal))
+                    {
+                        ready.TrySetResult();
+                    }
+                },
             },
             TestContext.Current.CancellationToken);
         return Encoding.UTF8.GetString(result.StandardOutput.Span);
     }
 
-    public Task<string> PythonAsync(string code, int seconds = 30) => ShellAsync($"python3 - <<'END_OF_CODE'\n{code}\nEND_OF_CODE", seconds);
+    public Task<string> PythonAsync(string code, int seconds = 30, TaskCompletionSource? ready = null) =>
+        ShellAsync($"python3 - <<'END_OF_CODE'\n{code}\nEND_OF_CODE", seconds, ready);
 
     public async ValueTask DisposeAsync()
     {
