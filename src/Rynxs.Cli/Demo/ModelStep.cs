@@ -81,12 +81,12 @@ internal static class ModelStep
         }.ToJsonString();
 
         // What is set aside for a call is below 200 tokens: ten calls of 100 fit, the eleventh does not.
-        string policy = $$"""
-            {"apiVersion":"universe.ai/v1alpha1","kind":"InferencePolicy","metadata":{"name":"{{Policy}}","namespace":"{{DemoContext.Namespace}}"},
-             "spec":{"agents":["{{agent}}"],
-              "upstreams":[{"name":"local","kind":"openai","baseUrl":"{{url}}","credential":{"secretRef":{"name":"demo-model-key","key":"key"}}}],
+        string policy = $$$"""
+            {"apiVersion":"universe.ai/v1alpha1","kind":"InferencePolicy","metadata":{"name":"{{{Policy}}}","namespace":"{{{DemoContext.Namespace}}}"},
+             "spec":{"agents":["{{{agent}}}"],
+              "upstreams":[{"name":"local","kind":"openai","baseUrl":"{{{url}}}","credential":{"secretRef":{"name":"demo-model-key","key":"key"}}}],
               "models":[{"name":"demo-model","routes":[{"upstream":"local","model":"demo-real"}],"maxOutputTokens":16}],
-              "budgets":[{"scope":"agent","period":"total","tokens":{{(Calls * ModelServer.TokensPerAnswer) + 99}}}]}}
+              "budgets":[{"scope":"agent","period":"total","tokens":{{{(Calls * ModelServer.TokensPerAnswer) + 99}}}}]}}
             """;
         await context.Client.SendAsync(HttpMethod.Post, $"/api/v1/namespaces/{DemoContext.Namespace}/secrets", secret, cancellationToken);
         await context.Client.SendAsync(HttpMethod.Post, $"/apis/universe.ai/v1alpha1/namespaces/{DemoContext.Namespace}/inferencepolicies", policy, cancellationToken);
