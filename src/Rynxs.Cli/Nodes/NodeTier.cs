@@ -1,4 +1,4 @@
-using Rynxs.Sandbox.Seccomp;
+using Rynxs.Server.Hosting;
 
 namespace Rynxs.Cli.Nodes;
 
@@ -91,7 +91,7 @@ internal sealed record NodeTier(string Name, string Label)
     /// <summary>Files with the same content on every node, by their path below the root.</summary>
     public IReadOnlyList<NodeFile> Files => this == Gvisor
         ? [new(RunscOptionsPath, RunscOptions), new($"{ManifestDirectory}/{Name}.yaml", Manifest)]
-        : [new($"{SeccompDirectory}/{OciSeccompProfile.FileName}", OciSeccompProfile.Json), new($"{ManifestDirectory}/{Name}.yaml", Manifest)];
+        : [new($"{SeccompDirectory}/{NodeSeccompProfile.FileName}", NodeSeccompProfile.Json), new($"{ManifestDirectory}/{Name}.yaml", Manifest)];
 
     /// <summary>The runtime for containerd, in the terms of its configuration's version.</summary>
     /// <param name="version">2 (containerd 1.5 to 1.7) or 3 (containerd 2).</param>

@@ -112,6 +112,11 @@ public sealed class NamespacesRuntime : ISandboxRuntime
     /// <inheritdoc/>
     public async Task<SweepReport> SweepAsync(CancellationToken cancellationToken)
     {
+        if (_lock < 0 && !Directory.Exists(_options.RunDirectory) && SandboxCgroup.SandboxesOf(_options.Key).Count == 0)
+        {
+            return new SweepReport([], []); // a server that never uses this tier makes no directory for it
+        }
+
         TakeRunDirectory();
         return await NamespacesSweep.RunAsync(_options, AliveNames(), cancellationToken);
     }

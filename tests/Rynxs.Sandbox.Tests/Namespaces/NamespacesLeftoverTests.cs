@@ -71,9 +71,13 @@ public sealed class NamespacesLeftoverTests(NamespacesHost host)
         string key = SandboxHost.NewStateKey();
         await using NamespacesRuntime first = NamespacesHost.NewRuntime(key);
         await first.SweepAsync(Token);
+        Directory.Exists("/run/rynxs/" + key + "n").ShouldBeFalse("a sweep of nothing makes nothing");
+        await using ISandbox living = await first.CreateAsync(new SandboxSpec { Owner = new SandboxOwner("tests", "first"), Image = host.Image }, Token);
         await using NamespacesRuntime second = NamespacesHost.NewRuntime(key);
 
         (await Should.ThrowAsync<SandboxRefusedException>(() => second.SweepAsync(Token))).Message.ShouldContain("another process");
+        (await second.FindLeftoversAsync(Token)).ShouldBeEmpty();
+        (await living.ShellAsync("echo alive")).Out().ShouldBe("alive\n");
     }
 
     [Fact]
