@@ -9,5 +9,6 @@ public static class GatewayBenchmark
         ArgumentNullException.ThrowIfNull(output);
         await DecisionBenchmark.RunAsync(output, cancellationToken).ConfigureAwait(false);
         await InferenceBenchmark.RunAsync(output, cancellationToken).ConfigureAwait(false);
+        await Egress.Benchmark.EgressBenchmark.RunAsync(output, cancellationToken).ConfigureAwait(false);
     }
 }
