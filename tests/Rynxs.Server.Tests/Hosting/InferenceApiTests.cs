@@ -76,7 +76,7 @@ public sealed class InferenceApiTests
     private static string Policy(string url) => $$$"""
         {"apiVersion":"universe.ai/v1alpha1","kind":"InferencePolicy","metadata":{"name":"p","namespace":"team-a"},
          "spec":{"agents":["writer"],
-          "upstreams":[{"name":"up","kind":"openai","baseUrl":"{{{url}}}","credential":{"secretRef":{"name":"openai","key":"key"}}}],
+          "upstreams":[{"name":"up","kind":"openai","baseUrl":"{{{url}}}","credential":{"secretRef":{"name":"openai","key":"key"} } }],
           "models":[{"name":"m","routes":[{"upstream":"up","model":"real"}],"maxOutputTokens":16}],
           "budgets":[{"scope":"team","period":"total","tokens":299}]}}
         """;
