@@ -41,7 +41,7 @@ internal static class ProviderFactory
                 MaxRetries = spec.MaxRetries,
             },
             secret is null || services.ModelTransport is not null ? null : token => services.Secrets.TryGetAsync(agent.Namespace, secret.Name, secret.Key, token),
-            services.ModelTransport?.Invoke(agent, spec),
+            services.ModelTransport?.Invoke(agent, spec with { BaseUrl = baseUrl }),
             services.TimeProvider,
             services.LoggerFactory.CreateLogger<OpenAiProvider>());
     }

@@ -5,6 +5,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Rynxs.Cli.Client;
 using Rynxs.Cli.Objects;
+using Rynxs.Cli.SandboxCode;
 
 namespace Rynxs.Cli.Demo;
 
@@ -84,9 +85,9 @@ internal static class ModelStep
         string policy = $$$"""
             {"apiVersion":"universe.ai/v1alpha1","kind":"InferencePolicy","metadata":{"name":"{{{Policy}}}","namespace":"{{{DemoContext.Namespace}}}"},
              "spec":{"agents":["{{{agent}}}"],
-              "upstreams":[{"name":"local","kind":"openai","baseUrl":"{{{url}}}","credential":{"secretRef":{"name":"demo-model-key","key":"key"}}}],
+              "upstreams":[{"name":"local","kind":"openai","baseUrl":"{{{url}}}","credential":{"secretRef":{"name":"demo-model-key","key":"key"} } }],
               "models":[{"name":"demo-model","routes":[{"upstream":"local","model":"demo-real"}],"maxOutputTokens":16}],
-              "budgets":[{"scope":"agent","period":"total","tokens":{{{(Calls * ModelServer.TokensPerAnswer) + 99}}}}]}}
+              "budgets":[{"scope":"agent","period":"total","tokens":{{{(Calls * ModelServer.TokensPerAnswer) + 99}}} }] } }
             """;
         await context.Client.SendAsync(HttpMethod.Post, $"/api/v1/namespaces/{DemoContext.Namespace}/secrets", secret, cancellationToken);
         await context.Client.SendAsync(HttpMethod.Post, $"/apis/universe.ai/v1alpha1/namespaces/{DemoContext.Namespace}/inferencepolicies", policy, cancellationToken);

@@ -284,12 +284,14 @@ public sealed class InferenceGateway : IChannelService, IAsyncDisposable
     /// <summary>An HTTP client's handler that ends in the gateway.</summary>
     private sealed class InProcessHandler(InferenceGateway gateway, Func<CancellationToken, ValueTask<GatewayCaller?>> find, InferencePolicyConfig? otherwise) : HttpMessageHandler
     {
+        private static readonly string[] Operations = ["/chat/completions", "/responses", "/embeddings", "/messages"];
+
         protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
         {
             string path = request.RequestUri?.AbsolutePath ?? "";
-            int version = path.LastIndexOf("/v1/", StringComparison.Ordinal);
+            string? operation = Operations.FirstOrDefault(name => path.EndsWith(name, StringComparison.Ordinal));
             GatewayCaller caller = await find(cancellationToken).ConfigureAwait(false) ?? throw new HttpRequestException("The agent is not known to the gateway.");
-            if (version < 0 || PathOf(path[version..]) is not { } served || request.Content is null)
+            if (operation is null || request.Content is null)
             {
                 throw new HttpRequestException(string.Create(CultureInfo.InvariantCulture, $"The gateway serves no '{path}'."));
             }
@@ -304,7 +306,7 @@ public sealed class InferenceGateway : IChannelService, IAsyncDisposable
                 model = new InferenceModel { ByNamespace = new Dictionary<string, IReadOnlyList<InferencePolicyConfig>> { [caller.Namespace] = [otherwise] } };
             }
 
-            Task call = gateway.RunAsync(model, caller, EndpointOf(served), body, answer, cancellationToken);
+            Task call = gateway.RunAsync(model, caller, EndpointOf("/v1" + operation), body, answer, cancellationToken);
             Task first = await Task.WhenAny(answer.Head, call).ConfigureAwait(false);
             if (first == call && !answer.Head.IsCompleted)
             {

@@ -32,7 +32,7 @@ public sealed class InferenceApiTests
                 await AskAsync(writer, HttpStatusCode.Forbidden); // Default deny.
                 await server.PostAsync(
                     "/api/v1/namespaces/team-a/secrets",
-                    $$"""{"apiVersion":"v1","kind":"Secret","metadata":{"name":"openai","namespace":"team-a"},"data":{"key":"{{Convert.ToBase64String(Encoding.UTF8.GetBytes(Key))}}"}}""",
+                    $$"""{"apiVersion":"v1","kind":"Secret","metadata":{"name":"openai","namespace":"team-a"},"data":{"key":"{{Convert.ToBase64String(Encoding.UTF8.GetBytes(Key))}}"} }""",
                     HttpStatusCode.Created);
                 await server.PostAsync($"{Objects}/inferencepolicies", Policy(upstream.Url), HttpStatusCode.Created);
                 JsonElement policy = await EventuallyAsync(server, $"{Objects}/inferencepolicies/p", found => found.TryGetProperty("status", out JsonElement status) && status.TryGetProperty("enforcedDigest", out _));
@@ -71,12 +71,12 @@ public sealed class InferenceApiTests
     }
 
     private static string Agent(string name) =>
-        $$"""{"apiVersion":"universe.ai/v1alpha1","kind":"Agent","metadata":{"name":"{{name}}","namespace":"team-a"},"spec":{"role":"sandbox","team":"press","suspended":true}}""";
+        $$"""{"apiVersion":"universe.ai/v1alpha1","kind":"Agent","metadata":{"name":"{{name}}","namespace":"team-a"},"spec":{"role":"sandbox","team":"press","suspended":true} }""";
 
     private static string Policy(string url) => $$$"""
         {"apiVersion":"universe.ai/v1alpha1","kind":"InferencePolicy","metadata":{"name":"p","namespace":"team-a"},
          "spec":{"agents":["writer"],
-          "upstreams":[{"name":"up","kind":"openai","baseUrl":"{{{url}}}","credential":{"secretRef":{"name":"openai","key":"key"}}}],
+          "upstreams":[{"name":"up","kind":"openai","baseUrl":"{{{url}}}","credential":{"secretRef":{"name":"openai","key":"key"} } }],
           "models":[{"name":"m","routes":[{"upstream":"up","model":"real"}],"maxOutputTokens":16}],
           "budgets":[{"scope":"team","period":"total","tokens":299}]}}
         """;
