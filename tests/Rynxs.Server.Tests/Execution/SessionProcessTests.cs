@@ -64,7 +64,7 @@ public sealed class SessionProcessTests
         }
 
         // A port of the sandbox's own loopback interface.
-        string web = await StartAsync(server, session, """{"argv":["/usr/bin/python3","-u","-c","import socket\ns=socket.create_server(('127.0.0.1',8080)); print('up')\nc,_=s.accept(); d=c.recv(100); c.sendall(b'hello '+d); c.close()"]}""");
+        string web = await StartAsync(server, session, """{"argv":["/usr/bin/python3","-u","-c","import socket\ns=socket.create_server(('127.0.0.1',8080)); print('up')\nc,_=s.accept(); d=c.recv(100); c.sendall(b'hello '+d); c.recv(1); c.close()"]}""");
         await WaitForOutputAsync(server, $"{web}/output", "up");
         using (ClientWebSocket port = await ConnectAsync(server, $"{session}/ports/8080"))
         {
@@ -159,7 +159,9 @@ public sealed class SessionProcessTests
         await stop.CancelAsync();
 
         // B8: the limit of the workspace holds for the API, too.
-        using HttpResponseMessage large = await server.Http.PutAsync($"{session}/files/large", new ByteArrayContent(new byte[9 * 1024 * 1024]), TestContext.Current.CancellationToken);
+        using var tooLarge = new HttpRequestMessage(HttpMethod.Put, $"{session}/files/large") { Content = new ByteArrayContent(new byte[9 * 1024 * 1024]) };
+        tooLarge.Headers.ExpectContinue = true; // refused before the body is sent, or the connection would break under it
+        using HttpResponseMessage large = await server.Http.SendAsync(tooLarge, TestContext.Current.CancellationToken);
         large.StatusCode.ShouldBe(HttpStatusCode.RequestEntityTooLarge);
         JsonElement memory = await server.PostAsync(Sessions, """{"agent_id":"ada","template":"memory"}""", HttpStatusCode.Created);
         await server.GetAsync($"{Sessions}/{memory.GetProperty("session_id").GetString()}/list", HttpStatusCode.Conflict);
