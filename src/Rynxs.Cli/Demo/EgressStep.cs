@@ -38,7 +38,7 @@ internal static class EgressStep
                     .FirstOrDefault(item => item?.Text("spec.summary")?.Contains(Denied, StringComparison.Ordinal) == true),
                 cancellationToken);
             string name = question.Text("metadata.name") ?? "";
-            using ApiClient approver = context.ClientAs("user:demo-approver", Role.Approver);
+            using ApiClient approver = context.ClientAs("user:demo-network-approver", Role.Approver);
             await DecisionCommand.DecideAsync(approver, DemoContext.Namespace, name, approve: true, "shown in the demo", cancellationToken);
             string path = ResourcePath.Object(ResourceTypes.EgressApproval, DemoContext.Namespace, name);
             await context.EventuallyAsync(
@@ -48,7 +48,7 @@ internal static class EgressStep
             return new Observation(
                 first == "200 403" && second == "200 200" && kinds.Contains("EgressDenied") && kinds.Contains("EgressOpened") && kinds.Contains("ApprovalDecided"),
                 ("before", $"{Allowed} and {Denied}: {first}"),
-                ("question", $"{question.Text("spec.summary")}, asked by {question.Text("spec.requester")}, approved by user:demo-approver"),
+                ("question", $"{question.Text("spec.summary")}, asked by {question.Text("spec.requester")}, approved by user:demo-network-approver"),
                 ("after", $"{Allowed} and {Denied}: {second}"),
                 ("audit", string.Join(", ", kinds)));
         }
