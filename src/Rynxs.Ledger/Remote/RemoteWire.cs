@@ -70,7 +70,9 @@ public sealed record RemoteRecord(long Seq, string EventHash, string PrevHash);
 /// Null to take the chain from whoever has it. A sequence to go on after the role was restarted: the claim is refused as fenced if a writer has
 /// claimed the chain in a later record.
 /// </param>
-public sealed record RemoteClaim(long? AfterSeq = null);
+/// <param name="Epoch">The epoch that the writer had; recorded when the claim is refused.</param>
+/// <param name="Writer">Who the writer is, at most 253 characters; recorded when the claim is refused.</param>
+public sealed record RemoteClaim(long? AfterSeq = null, long? Epoch = null, string? Writer = null);
 
 /// <summary>A chain as it is.</summary>
 /// <param name="Epoch">Its epoch; 0 where that was not asked for.</param>

@@ -27,8 +27,8 @@ internal sealed class RoleClient : IDisposable
     public Task<RemoteChains> ListAsync(CancellationToken cancellationToken) =>
         SendAsync(HttpMethod.Get, "v1/chains", null, RemoteJson.Default.RemoteChains, cancellationToken);
 
-    public Task<RemoteHead> ClaimAsync(ChainId id, long? afterSeq, CancellationToken cancellationToken) =>
-        SendAsync(HttpMethod.Post, $"v1/chains/{id}/claim", JsonContent.Create(new RemoteClaim(afterSeq), RemoteJson.Default.RemoteClaim), RemoteJson.Default.RemoteHead, cancellationToken);
+    public Task<RemoteHead> ClaimAsync(ChainId id, RemoteClaim claim, CancellationToken cancellationToken) =>
+        SendAsync(HttpMethod.Post, $"v1/chains/{id}/claim", JsonContent.Create(claim, RemoteJson.Default.RemoteClaim), RemoteJson.Default.RemoteHead, cancellationToken);
 
     public Task<RemoteHead> HeadAsync(ChainId id, long? after, CancellationToken cancellationToken) =>
         SendAsync(HttpMethod.Get, after is null ? $"v1/chains/{id}/head" : $"v1/chains/{id}/head?after={after}", null, RemoteJson.Default.RemoteHead, cancellationToken);

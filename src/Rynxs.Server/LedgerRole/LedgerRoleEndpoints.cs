@@ -1,6 +1,7 @@
 using System.Globalization;
 using Rynxs.Ledger;
 using Rynxs.Ledger.Blobs;
+using Rynxs.Ledger.Events;
 using Rynxs.Ledger.Remote;
 using Rynxs.Resources.Identity;
 using Rynxs.Server.Identity;
@@ -47,6 +48,7 @@ internal sealed class LedgerRoleEndpoints(RoleChains chains, LedgerRoleOptions o
         IClaimableChain chain = await chains.OpenAsync(id, context.RequestAborted);
         if (claim.AfterSeq is { } seq && await RoleChains.WasClaimedAfterAsync(chain, Math.Max(-1, seq), context.RequestAborted))
         {
+            await RecordFencedAsync(chain, principal, claim);
             return new Problem(StatusCodes.Status409Conflict, RemoteProblem.Fenced, $"Another writer has claimed the chain {id}.");
         }
 
@@ -59,6 +61,28 @@ internal sealed class LedgerRoleEndpoints(RoleChains chains, LedgerRoleOptions o
         catch (LedgerUnavailableException exception)
         {
             return Unavailable(context, exception);
+        }
+    }
+
+    // So that forensics show who came back too late. A refusal that cannot be recorded is a refusal all the same.
+    private static async Task RecordFencedAsync(IClaimableChain chain, Principal principal, RemoteClaim claim)
+    {
+        string writer = claim.Writer is { Length: > 0 and <= 253 } name && !name.Any(char.IsControl) ? name : principal.Name;
+        try
+        {
+            // No token: the writer may hang up, and the record is not its business.
+            await chain.AppendAsync(
+                new LedgerEntry
+                {
+                    Payload = new WriterFenced { Writer = writer, Epoch = claim.Epoch ?? 0, CurrentEpoch = chain.Epoch, Attempted = "append" },
+                    AggregateId = chain.Id.AgentNamespace is { } agentNamespace ? $"{agentNamespace}/{chain.Id.AgentName}" : "rynxs/control",
+                    Principal = RoleChains.OwnPrincipal,
+                },
+                CancellationToken.None);
+        }
+        catch (LedgerUnavailableException)
+        {
+            // The store is away; the writer stays refused.
         }
     }
 
