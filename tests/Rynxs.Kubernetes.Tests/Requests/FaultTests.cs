@@ -1,4 +1,3 @@
-using System.Net;
 using Rynxs.Kubernetes.Credentials;
 using Rynxs.Kubernetes.Objects;
 using Rynxs.Kubernetes.Requests;
@@ -174,6 +173,5 @@ public sealed class FaultTests(OurCluster cluster)
         {
             Connection = new KubernetesConnection { Server = new Uri("http://192.0.2.1:8080"), Credential = new TokenFileCredential("/nowhere", TimeProvider.System) },
         }));
-        IPAddress.Parse("192.0.2.1").ShouldNotBeNull();
     }
 }
