@@ -89,7 +89,7 @@ public abstract class FailoverSuite(ITestCluster cluster)
 
     private static void CheckLog(IReadOnlyList<JsonElement> records)
     {
-        records.Select(record => record.GetProperty("seq").GetInt64()).ShouldBe(Enumerable.Range(0, records.Count).Select(seq => (long)seq), "no gap, nothing twice");
+        records.Select(Seq).ShouldBe(Enumerable.Range(0, records.Count).Select(seq => (long)seq), "no gap, nothing twice");
         long[] epochs = [.. records.Select(Epoch)];
         epochs.ShouldBeInOrder();
         (long Epoch, string Holder)[] terms = [.. records.Where(record => Type(record) == "LeadershipAcquired").Select(record =>
@@ -107,9 +107,9 @@ public abstract class FailoverSuite(ITestCluster cluster)
         // No side effect without a record, and none twice without one: each agent was observed, decided and applied; each action's outcome follows its decision.
         foreach (IGrouping<string, JsonElement> agent in records.Where(record => Type(record) == "ActionsDecided").GroupBy(record => Payload(record).GetProperty("agent_id").GetString()!))
         {
-            long decided = agent.First().GetProperty("seq").GetInt64();
+            long decided = Seq(agent.First());
             records.Where(record => Type(record) == "ActionApplied" && Payload(record).GetProperty("target").GetString() == agent.Key)
-                .ShouldAllBe(record => record.GetProperty("seq").GetInt64() > decided);
+                .ShouldAllBe(record => Seq(record) > decided);
         }
     }
 
@@ -128,7 +128,7 @@ public abstract class FailoverSuite(ITestCluster cluster)
     [
         .. Directory.EnumerateFiles(chain).Where(file => !file.EndsWith(".json", StringComparison.Ordinal)).Order(StringComparer.Ordinal).SelectMany(Lines)
             .Where(line => line.StartsWith('{') && line.EndsWith('}')).Select(line => JsonElement.Parse(line))
-            .Where(record => record.TryGetProperty("event", out _) && record.TryGetProperty("seq", out _)).OrderBy(record => record.GetProperty("seq").GetInt64()),
+            .Where(record => record.TryGetProperty("event", out _)).OrderBy(Seq),
     ];
 
     private static string[] Lines(string file)
@@ -138,6 +138,8 @@ public abstract class FailoverSuite(ITestCluster cluster)
     }
 
     private static string Type(JsonElement record) => record.GetProperty("event").GetProperty("type").GetString()!;
+
+    private static long Seq(JsonElement record) => record.GetProperty("event").GetProperty("seq").GetInt64();
 
     private static JsonElement Payload(JsonElement record) => record.GetProperty("event").GetProperty("payload");
 
