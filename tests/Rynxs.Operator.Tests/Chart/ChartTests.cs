@@ -6,7 +6,6 @@ using Rynxs.Kubernetes.Objects;
 using Rynxs.Kubernetes.Requests;
 using Rynxs.Kubernetes.Tests.Kit;
 using Rynxs.Operator.Cluster;
-using Rynxs.Operator.Tests.Failover;
 using Rynxs.Resources.Manifests;
 using static Rynxs.Kubernetes.Tests.Kit.TestClusters;
 

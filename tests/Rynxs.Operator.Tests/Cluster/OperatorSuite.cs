@@ -7,7 +7,6 @@ using Rynxs.Kubernetes.Tests.Kit;
 using Rynxs.Operator.Cluster;
 using Rynxs.ResourceServer.Faults;
 using Rynxs.Resources.Agents;
-using Rynxs.Resources.Client;
 using Rynxs.Resources.Meta;
 using static Rynxs.Kubernetes.Tests.Kit.TestClusters;
 

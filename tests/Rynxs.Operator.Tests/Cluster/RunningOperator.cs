@@ -6,7 +6,6 @@ using Rynxs.Kubernetes.Credentials;
 using Rynxs.Kubernetes.Leases;
 using Rynxs.Kubernetes.Requests;
 using Rynxs.Kubernetes.Tests.Kit;
-using Rynxs.Ledger;
 using Rynxs.Ledger.Files;
 using Rynxs.Operator.Cluster;
 using static Rynxs.Kubernetes.Tests.Kit.TestClusters;
