@@ -136,7 +136,7 @@ public sealed class ReachabilityTests
     {
         IReadOnlyList<DesiredObject> objects = AgentObjects.Of(
             AgentOf("tenant-a", "one", new AgentSpec { Network = new NetworkSpec { AllowEgressTo = ["example.com", "*.example.org", "0x7f.1"] } }), Options with { Gateway = null });
-        new PolicyEvaluator(objects.Select(desired => desired.Content)).Reaches(_agent, Internet, 443).ShouldBeFalse();
+        Policies(objects).Reaches(_agent, Internet, 443).ShouldBeFalse();
         ((string?)objects.Single(desired => desired.Name == "one-agent").Content["metadata"]!["annotations"]!["universe.ai/unreachable"]).ShouldBe("example.com,*.example.org,0x7f.1");
     }
 
