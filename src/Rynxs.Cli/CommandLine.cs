@@ -43,6 +43,7 @@ internal static class CommandLine
         {
             DemoCommand.Create(screen),
             UpCommand.Create(screen),
+            OperatorCommand.Create(screen),
             ApplyCommand.Create(screen),
             GetCommand.Create(screen),
             DescribeCommand.Create(screen),

@@ -61,6 +61,7 @@ public sealed record CommittedText(string Commitment, long Bytes, long? CutBytes
 [JsonSerializable(typeof(ActionsDecided))]
 [JsonSerializable(typeof(ActionApplied))]
 [JsonSerializable(typeof(ActionFailed))]
+[JsonSerializable(typeof(DriftObserved))]
 [JsonSerializable(typeof(LedgerOpened))]
 [JsonSerializable(typeof(LedgerPruned))]
 [JsonSerializable(typeof(ResourceMutated))]

@@ -320,7 +320,7 @@ public sealed class RemoteChain : ILedgerChain, IAsyncDisposable
 
     private async Task ClaimAsync(long? afterSeq)
     {
-        RemoteHead claimed = await _role.ClaimAsync(Id, new RemoteClaim(afterSeq, _writer), _stop.Token).ConfigureAwait(false);
+        RemoteHead claimed = await _role.ClaimAsync(Id, new RemoteClaim(afterSeq, _writer, _options.Writer), _stop.Token).ConfigureAwait(false);
         _known = new Known(new ChainHead(claimed.Seq, claimed.EventHash), claimed.Epoch);
         _claimed.TrySetResult();
     }

@@ -15,6 +15,9 @@ public sealed record RemoteLedgerOptions
     /// <summary>Gives the bearer token; asked before each request, so that a rotated one counts at once.</summary>
     public required Func<string> Token { get; init; }
 
+    /// <summary>Who this writer is, for the record that the role makes when it refuses it: 1 to 253 characters without control characters; null for a random name of each opening.</summary>
+    public string? Writer { get; init; }
+
     /// <summary>
     /// Where entries lie, durably, until the role has them: a directory of this writer alone, created with mode 0700. What is in it survives the
     /// process and the machine, and is lost with the disk: that is the loss window.

@@ -47,6 +47,9 @@ public sealed class RynxsState
             case "ActionFailed":
                 Fail(record);
                 break;
+            case "DriftObserved":
+                Drift(record);
+                break;
             case "LedgerOpened":
                 EpochSeq = record.Seq;
                 break;
@@ -155,6 +158,15 @@ public sealed class RynxsState
 
         int count = (_failed.Find(id)?.Count ?? 0) + 1;
         _failed.Set(id, target, new FailuresEntry(fields.Target.ToArray(), count, RawJson.Get(fields.Error, "code"u8).ToArray(), record.Seq));
+    }
+
+    private void Drift(LogRecord record)
+    {
+        var fields = new OutcomeFields(record.PayloadUtf8);
+        if (RawJson.Utf8(fields.ActionId) is { } id)
+        {
+            _applied.Remove(id);
+        }
     }
 
     private CanonicalOutput Write()

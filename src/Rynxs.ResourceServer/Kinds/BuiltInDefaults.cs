@@ -71,6 +71,9 @@ internal static class BuiltInDefaults
     public static void StatefulSet(JsonObject document)
     {
         Template(document);
+
+        // Required by the schema, and there from the beginning: the field has no "omit when empty".
+        Child(document, "status")["replicas"] ??= 0;
         if (document["spec"] is not JsonObject spec)
             return;
         JsonObject retention = Child(spec, "persistentVolumeClaimRetentionPolicy");

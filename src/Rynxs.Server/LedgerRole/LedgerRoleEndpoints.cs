@@ -55,13 +55,18 @@ internal sealed class LedgerRoleEndpoints(RoleParts parts, LedgerRoleOptions opt
             return Invalid("writer", "1 to 64 letters, digits and '-' are required.");
         }
 
+        if (claim.Name is { } shown && (shown.Length is 0 or > 253 || shown.Any(char.IsControl)))
+        {
+            return Invalid("name", "1 to 253 characters without control characters are required.");
+        }
+
         IClaimableChain chain = await _chains.OpenAsync(id, context.RequestAborted);
         try
         {
             if (claim.AfterSeq is { } seq && await RoleChains.WasClaimedAfterAsync(chain, Math.Max(-1, seq), claim.Writer, context.RequestAborted))
             {
                 parts.Metrics.Fenced();
-                await RoleChains.RecordFencedAsync(chain, principal.Name, claim.Writer, Math.Max(-1, seq), context.RequestAborted);
+                await RoleChains.RecordFencedAsync(chain, principal.Name, claim.Name ?? claim.Writer, Math.Max(-1, seq), context.RequestAborted);
                 return new Problem(StatusCodes.Status409Conflict, RemoteProblem.Fenced, $"Another writer has claimed the chain {id}.");
             }
 

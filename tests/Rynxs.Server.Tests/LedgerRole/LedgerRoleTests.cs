@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Net.Sockets;
+using System.Text.Json;
 using Rynxs.Ledger;
 using Rynxs.Ledger.Blobs;
 using Rynxs.Ledger.Events;
@@ -82,6 +83,10 @@ public sealed class LedgerRoleTests : IAsyncLifetime
         await current.AppendAsync(Entry(2), Cancelled);
 
         (await NumbersAsync(current)).ShouldBe([1, 2]);
+        JsonElement refused = (await ReadAsync(current)).Single(record => record.Type == "WriterFenced").Payload;
+        refused.GetProperty("writer").GetString().ShouldBe("writer:a/a");
+        refused.GetProperty("epoch").GetInt64().ShouldBe(current.Epoch - 1);
+        refused.GetProperty("current_epoch").GetInt64().ShouldBe(current.Epoch);
         Directory.GetFiles(_directory.At("spool-a", "agents", "rynxs", "my-agent", "fenced")).ShouldNotBeEmpty("what was not sent is kept as evidence");
     }
 
@@ -378,6 +383,7 @@ public sealed class LedgerRoleTests : IAsyncLifetime
             Address = address ?? Url,
             CaFile = caFile,
             Token = () => _token,
+            Writer = name,
             SpoolDirectory = _directory.At("spool-" + name),
             SpoolBytes = spoolBytes,
             AppendTimeout = appendTimeout ?? TimeSpan.FromSeconds(2),
