@@ -2,7 +2,6 @@ using System.Text.Json;
 using Rynxs.Cli;
 using Rynxs.Cli.Nodes;
 using Rynxs.Cli.Terminal;
-using Rynxs.Testing;
 using YamlDotNet.RepresentationModel;
 
 namespace Rynxs.EndToEndTests;
@@ -75,11 +74,11 @@ public sealed class NodeSetupTests : IDisposable
 
         Program("usr/bin/runsc");
         Program("usr/bin/containerd-shim-runsc-v1");
-        foreach ((string text, string named) in (ReadOnlySpan<(string, string)>)[("version = 2\nimports = [\n  \"/a\"\n]\n", "not on one line"), ("root = \"/x\"\n", "version 1"), ("version = 4\n", "version 4")])
+        foreach ((string text, string named) in ((string, string)[])[("version = 2\nimports = [\n  \"/a\"\n]\n", "not on one line"), ("root = \"/x\"\n", "version 1"), ("version = 4\n", "version 4")])
         {
             Write(ContainerdConfig.Path, text);
             string[] before = Snapshot();
-            (code, output) = RunAsync("node", "setup", "gvisor", "--root", _root).GetAwaiter().GetResult();
+            (code, output) = await RunAsync("node", "setup", "gvisor", "--root", _root);
             code.ShouldBe(1, text);
             output.ShouldContain(named);
             Snapshot().ShouldBe(before);

@@ -43,6 +43,7 @@ internal static class DemoSteps
             "A model is reached through the gateway alone, with a key that nobody sees and a budget that ends",
             "ten calls are answered, the eleventh is stopped by the budget, the key is nowhere inside, all of it is in the audit trail",
             cancellationToken => ModelStep.RunAsync(context, Agent, cancellationToken)),
+        new Step(
             "One host is allowed, a denied one is asked about and opened",
             "200 and 403; the denial is a question; a person approves; 200 and 200; all of it in the audit trail",
             cancellationToken => EgressStep.RunAsync(context, cancellationToken)),

@@ -7,7 +7,7 @@ using Rynxs.Sandbox.Violations;
 namespace Rynxs.Sandbox.Tests.Namespaces;
 
 /// <summary>Attacks on the namespaces tier, and the same attacks without isolation, where they must succeed: else a test here could not fail.</summary>
-[Collection(NamespacesCollection.Name)]
+[Collection(NamespacesTests.Name)]
 public sealed class NamespacesAttackTests(NamespacesHost host)
 {
     private static readonly CancellationToken Token = TestContext.Current.CancellationToken;
@@ -42,11 +42,10 @@ public sealed class NamespacesAttackTests(NamespacesHost host)
         Assert.SkipUnless(File.Exists("/usr/bin/python3"), "the host has no Python");
         using var agent = new AgentDirectory();
         using TcpListener listener = Listen();
-        var unisolated = new UnisolatedRunner();
         List<string> green = [];
         foreach (Attack attack in Attack.All.Where(attack => attack.WorksOutside))
         {
-            ExecutionResult result = await unisolated.RunAsync(attack.Program, Environment(agent, listener));
+            ExecutionResult result = await UnisolatedRunner.RunAsync(attack.Program, Environment(agent, listener));
             if (attack.Failure(result) is not { } failure)
             {
                 green.Add(attack.Name);
@@ -115,9 +114,9 @@ public sealed class NamespacesAttackTests(NamespacesHost host)
 }
 
 /// <summary>A runner that isolates nothing, for the test of the tests: another user, and that is all.</summary>
-internal sealed class UnisolatedRunner
+internal static class UnisolatedRunner
 {
-    public async Task<ExecutionResult> RunAsync(string program, IReadOnlyDictionary<string, string> environment)
+    public static async Task<ExecutionResult> RunAsync(string program, IReadOnlyDictionary<string, string> environment)
     {
         var info = new ProcessStartInfo("setpriv") { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (string word in (string[])["--reuid=1000", "--regid=1000", "--clear-groups", "/usr/bin/python3", "-c", program])

@@ -4,7 +4,7 @@ using Rynxs.Sandbox.Namespaces;
 namespace Rynxs.Sandbox.Tests.Namespaces;
 
 /// <summary>Programs in the namespaces tier: what they get, how they end, what they leave.</summary>
-[Collection(NamespacesCollection.Name)]
+[Collection(NamespacesTests.Name)]
 public sealed class NamespacesExecutionTests(NamespacesHost host)
 {
     private static readonly CancellationToken Token = TestContext.Current.CancellationToken;

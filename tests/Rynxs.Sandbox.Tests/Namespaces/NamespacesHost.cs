@@ -58,7 +58,7 @@ public sealed class NamespacesHost : IAsyncLifetime
 
 /// <summary>The tests of this tier share one runtime.</summary>
 [CollectionDefinition(Name)]
-public sealed class NamespacesCollection : ICollectionFixture<NamespacesHost>
+public sealed class NamespacesTests : ICollectionFixture<NamespacesHost>
 {
     public const string Name = "namespaces tier";
 }

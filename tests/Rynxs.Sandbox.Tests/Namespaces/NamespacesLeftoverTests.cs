@@ -4,7 +4,7 @@ using Rynxs.Sandbox.Namespaces;
 namespace Rynxs.Sandbox.Tests.Namespaces;
 
 /// <summary>Nothing stays on the host, however a sandbox or its owner ends.</summary>
-[Collection(NamespacesCollection.Name)]
+[Collection(NamespacesTests.Name)]
 public sealed class NamespacesLeftoverTests(NamespacesHost host)
 {
     private static readonly CancellationToken Token = TestContext.Current.CancellationToken;

@@ -4,7 +4,7 @@ using Rynxs.Sandbox.Limits;
 namespace Rynxs.Sandbox.Tests.Namespaces;
 
 /// <summary>Floods: each meets its limit, ends as what it is, and leaves host and sandbox as they were.</summary>
-[Collection(NamespacesCollection.Name)]
+[Collection(NamespacesTests.Name)]
 public sealed class NamespacesLimitTests(NamespacesHost host)
 {
     private const long Mebibyte = 1024 * 1024;

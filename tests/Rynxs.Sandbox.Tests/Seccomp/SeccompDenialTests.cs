@@ -9,7 +9,7 @@ using Rynxs.Sandbox.Violations;
 namespace Rynxs.Sandbox.Tests.Seccomp;
 
 /// <summary>Python starts under the filter and makes every call of the list. The same program without the filter is the control.</summary>
-[Collection(NamespacesCollection.Name)]
+[Collection(NamespacesTests.Name)]
 public sealed class SeccompDenialTests(NamespacesHost host)
 {
     /// <summary>No call of the kernel's answers with it here, so the filter must have.</summary>
