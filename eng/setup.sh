@@ -341,13 +341,25 @@ with_build_lock() {
   ) 8>"$launch_dir/lock"
 }
 
+# end_processes_with TEXT: those that have it among their arguments. Without pkill, which a small system lacks.
+end_processes_with() {
+  local found
+  while IFS= read -r found; do
+    found=${found#/proc/}
+    kill "${found%/cmdline}" 2>/dev/null || true # grep itself is in the list, and gone
+  done < <(grep -las -- "$1" /proc/[0-9]*/cmdline)
+}
+
 # run_build LOG ARGUMENT...: dotnet build, silent unless it fails.
 run_build() {
-  local log=$1
+  local log=$1 code=0 server
   shift
-  # No node or compiler server stays behind, and none of them holds our locks.
-  if MSBUILDDISABLENODEREUSE=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 DOTNET_CLI_HOME="${DOTNET_CLI_HOME:-${HOME:-$launch_dir}}" \
-    dotnet build "$@" -c Release -v quiet -nologo -p:RestoreLockedMode=true -p:UseSharedCompilation=false >"$log" 2>&1 8>&- 9>&-; then
+  # One compiler server for this build alone (it halves the time), ended with it: no node or server stays behind, and none of them holds our locks.
+  server="rynxs-build-$$-$RANDOM"
+  MSBUILDDISABLENODEREUSE=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 DOTNET_CLI_HOME="${DOTNET_CLI_HOME:-${HOME:-$launch_dir}}" \
+    dotnet build "$@" -c Release -v quiet -nologo -p:RestoreLockedMode=true -p:UseSharedCompilation=true -p:SharedCompilationId="$server" >"$log" 2>&1 8>&- 9>&- || code=$?
+  end_processes_with "-pipename:$server"
+  if [[ $code -eq 0 ]]; then
     return 0
   fi
   say "the build failed:"

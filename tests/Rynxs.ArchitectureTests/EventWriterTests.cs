@@ -3,18 +3,11 @@ using Rynxs.Ledger.Events;
 
 namespace Rynxs.ArchitectureTests;
 
-/// <summary>Every event type that the format has is written by something in the product, or is reserved for a named issue.</summary>
+/// <summary>Every event type that the format has is written by something in the product.</summary>
 public sealed partial class EventWriterTests
 {
-    /// <summary>Types that nothing writes yet, with who will. An entry that is written after all must go.</summary>
-    private static readonly Dictionary<string, string> Reserved = new(StringComparer.Ordinal)
-    {
-        [nameof(LeadershipAcquired)] = "issue 6: the operator's lease in a cluster",
-        [nameof(LeadershipLost)] = "issue 6: the operator's lease in a cluster",
-    };
-
     [Fact]
-    public void Every_event_type_is_documented_and_written_or_reserved()
+    public void Every_event_type_is_documented_and_written()
     {
         string repository = Repository();
         string[] types =
@@ -31,11 +24,7 @@ public sealed partial class EventWriterTests
         string format = File.ReadAllText(Path.Combine(repository, "docs", "formats", "ledger.md"));
 
         types.Where(type => !format.Contains($"| `{type}` |", StringComparison.Ordinal)).ShouldBeEmpty("missing in docs/formats/ledger.md");
-        types.Where(type => !written.Contains(type)).Order().ShouldBe(Reserved.Keys.Order(), "nothing writes these");
-        foreach (string type in Reserved.Keys)
-        {
-            format.Split('\n').Single(line => line.StartsWith($"| `{type}` |", StringComparison.Ordinal)).ShouldContain("reserved", customMessage: "a reader of the format must not look for it in vain");
-        }
+        types.Where(type => !written.Contains(type)).ShouldBeEmpty("nothing writes these");
     }
 
     private static string Repository()

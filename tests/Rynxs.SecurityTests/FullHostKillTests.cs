@@ -41,6 +41,7 @@ public sealed class FullHostKillTests
             await WaitForPoolAsync(http, cancellationToken);
             // One works and one is stopped when it happens.
             await PostAsync(http, $"{Sessions}/{ids[0]}/processes", """{"argv":["/bin/sleep","1000"]}""");
+            await WaitForRunningAsync(http, cancellationToken);
             await PostAsync(http, $"{Sessions}/{ids[1]}/pause", "{}");
             HostTraces(key).Count.ShouldBeGreaterThan(s_live + s_pool, "positive control: they are there");
             first.Kill(entireProcessTree: false);
@@ -112,6 +113,17 @@ public sealed class FullHostKillTests
                 .Where(check => check.GetProperty("name").GetString() == "sandbox_pool").All(check => !IsFull(check.GetProperty("detail").GetString() ?? "", full)))
         {
             await Task.Delay(100, patience.Token);
+        }
+    }
+
+    /// <summary>Until the one execution runs: one that is killed before has not started, and says so.</summary>
+    private static async Task WaitForRunningAsync(HttpClient http, CancellationToken cancellationToken)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        patience.CancelAfter(TimeSpan.FromMinutes(1));
+        while (JsonDocument.Parse(await http.GetStringAsync("/api/v1/sandbox/executions?agent_id=many&state=running", patience.Token)).RootElement.GetProperty("executions").GetArrayLength() == 0)
+        {
+            await Task.Delay(50, patience.Token);
         }
     }
 

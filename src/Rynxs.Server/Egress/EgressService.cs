@@ -3,6 +3,7 @@ using System.Diagnostics.Metrics;
 using System.Net.Sockets;
 using System.Text;
 using Rynxs.Agents.Egress;
+using Rynxs.Gateway.Channels;
 using Rynxs.Gateway.Egress;
 using Rynxs.Ledger;
 using Rynxs.Policy.Egress;
@@ -12,6 +13,7 @@ using Rynxs.Resources.Meta;
 using Rynxs.Sandbox;
 using Rynxs.Sandbox.Egress;
 using Rynxs.Server.Audit;
+using Rynxs.Server.Inference;
 
 namespace Rynxs.Server.Egress;
 
@@ -47,13 +49,22 @@ internal sealed partial class EgressService : IAgentEgress, IAsyncDisposable
 
     /// <summary>Starts the proxy; nobody has a channel yet.</summary>
     public static async Task<EgressService> StartAsync(
-        string stateDirectory, IResourceClient resources, AgentChains chains, IReadOnlyList<string> opened, EgressNames names, IMeterFactory meters, TimeProvider timeProvider,
+        string stateDirectory, IResourceClient resources, AgentChains chains, InferenceParts inference, IReadOnlyList<string> opened, EgressNames names, IMeterFactory meters, TimeProvider timeProvider,
         ILoggerFactory loggers, CancellationToken cancellationToken)
     {
         EgressChannels channels = new();
         EgressLedger ledger = new(channels, meters, loggers.CreateLogger<EgressLedger>());
         EgressGateway gateway = await EgressGateway.StartAsync(
-            new EgressGatewayOptions { Log = ledger, LoggerFactory = loggers, TimeProvider = timeProvider, Resolver = names }, cancellationToken);
+            new EgressGatewayOptions
+            {
+                Log = ledger,
+                LoggerFactory = loggers,
+                TimeProvider = timeProvider,
+                Resolver = names,
+                Service = inference.Gateway,
+                FindCaller = (id, token) => channels.Find(id) is { } open ? CallerAsync(inference, open, token) : ValueTask.FromResult<GatewayCaller?>(null),
+            },
+            cancellationToken);
         AddressRange[] ranges = [.. opened.Select(text => AddressRange.TryParse(text, out AddressRange? range) ? range : throw new FormatException(text))];
         return new EgressService(
             gateway, channels, ledger, new EgressObjects(resources, ranges, timeProvider), chains, SocketDirectory(stateDirectory), loggers.CreateLogger<EgressService>());
@@ -138,6 +149,11 @@ internal sealed partial class EgressService : IAgentEgress, IAsyncDisposable
             LogDirectoryLeft(left, _directory);
         }
     }
+
+    /// <summary>Models are for agents alone: who executes under an agent's id is not that agent, and must not spend its budget.</summary>
+    private static ValueTask<GatewayCaller?> CallerAsync(InferenceParts inference, OpenChannel open, CancellationToken cancellationToken) => open.Subject.IsExecution
+        ? ValueTask.FromResult<GatewayCaller?>(null)
+        : inference.CallerOfAsync(new NamespacedName(open.Subject.Namespace, open.Subject.AgentId), open.Principal, open.Id.ToString(), cancellationToken);
 
     private async Task<EgressChannel> OpenAsync(ChannelId id, EgressSubjectOf subject, string principal, string socketPath, CancellationToken cancellationToken)
     {

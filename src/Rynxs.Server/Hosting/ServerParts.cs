@@ -169,12 +169,12 @@ internal sealed partial class ServerParts : IAsyncDisposable
             Recordings = new SessionRecordings(Path.Combine(_state.Path, "recordings"), Chains, _options.TimeProvider, meters, loggers.CreateLogger<SessionRecordings>());
         }
 
-        Egress = await EgressService.StartAsync(
-            _state.Path, Store.For(Principal.System), Chains, _options.OpenedEgress, new EgressNames(_options.EgressHosts), meters, _options.TimeProvider, loggers, cancellationToken);
-        _opened.Push(Egress);
-        await OpenExecutorAsync(loggers, cancellationToken);
         Inference = await InferenceParts.OpenAsync(Store, _state, Chains, Control, _options.TimeProvider, meters, loggers, cancellationToken);
         _opened.Push(Inference);
+        Egress = await EgressService.StartAsync(
+            _state.Path, Store.For(Principal.System), Chains, Inference, _options.OpenedEgress, new EgressNames(_options.EgressHosts), meters, _options.TimeProvider, loggers, cancellationToken);
+        _opened.Push(Egress);
+        await OpenExecutorAsync(loggers, cancellationToken);
         OpenAgents(ledger, meters, loggers);
         Disclosures = new CredentialDisclosures(Chains);
         Redaction = new RedactionEndpoint(

@@ -50,7 +50,7 @@ public sealed class SeedClientTests
         [parse(Active, x) for x in s['active_sandboxes']]
         assert isinstance(s['total_count'], int) and s['constitutional_hash_verified'] in (True, False)
         h = parse(Health, call('/health'))
-        assert h.service == 'hardened-sandbox-controller' and h.constitutional_hash == 'cdd01ef066bc6cf2' and h.runtimes_available == ['gvisor'], h
+        assert h.service == 'hardened-sandbox-controller' and h.constitutional_hash == 'cdd01ef066bc6cf2' and 'gvisor' in h.runtimes_available, h
         print('seed client: ok')
         """;
 
