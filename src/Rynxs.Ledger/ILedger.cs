@@ -61,6 +61,15 @@ public interface ILedgerChain
     ValueTask<SideBlob?> ReadBlobAsync(Commitment commitment, CancellationToken cancellationToken);
 }
 
+/// <summary>A chain whose side blobs can be erased while it is open for writing: one in files.</summary>
+public interface IErasableChain : ILedgerChain
+{
+    /// <summary>Removes the side blob behind a commitment from the store. Recording who asked and why comes first, and is <see cref="BlobErasure"/>'s.</summary>
+    /// <returns>How many copies there were.</returns>
+    /// <exception cref="LedgerUnavailableException">It cannot be removed; doing it again completes it.</exception>
+    ValueTask<int> EraseBlobAsync(Commitment commitment, CancellationToken cancellationToken);
+}
+
 /// <summary>A chain whose writer can change while it is open: the chain of a store of ours, as the role <c>ledger</c> serves it.</summary>
 public interface IClaimableChain : ILedgerChain
 {
@@ -68,11 +77,17 @@ public interface IClaimableChain : ILedgerChain
     /// Begins a new epoch with a <c>LedgerOpened</c> and returns it. Appends that name an older one are fenced from then on.
     /// </summary>
     /// <exception cref="LedgerUnavailableException">Nothing can be appended.</exception>
-    ValueTask<long> ClaimAsync(string principal, CancellationToken cancellationToken);
+    /// <param name="principal">On whose behalf.</param>
+    /// <param name="writerId">Recorded as <c>meta.writer_id</c> of the claim, so that a claim whose answer was lost is known again; null: the ledger's own.</param>
+    /// <param name="cancellationToken">Honoured until the claim is queued.</param>
+    ValueTask<long> ClaimAsync(string principal, string? writerId, CancellationToken cancellationToken);
+
+    /// <inheritdoc cref="ClaimAsync(string, string?, CancellationToken)"/>
+    ValueTask<long> ClaimAsync(string principal, CancellationToken cancellationToken) => ClaimAsync(principal, writerId: null, cancellationToken);
 
     /// <summary>Appends entries in an epoch that the caller has claimed: in their order, and in one commit, so all of them or none.</summary>
     /// <param name="entries">At most 4096.</param>
-    /// <param name="epoch">As <see cref="ClaimAsync"/> gave it.</param>
+    /// <param name="epoch">As <see cref="ClaimAsync(string, string?, CancellationToken)"/> gave it.</param>
     /// <param name="cancellationToken">Honoured until the entries are queued for a commit.</param>
     /// <exception cref="LedgerFencedException">The chain is in another epoch; nothing was appended.</exception>
     /// <inheritdoc cref="ILedgerChain.AppendAsync"/>

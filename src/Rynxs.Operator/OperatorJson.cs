@@ -13,6 +13,7 @@ namespace Rynxs.Operator;
 [JsonSerializable(typeof(ActionsDecided))]
 [JsonSerializable(typeof(ActionApplied))]
 [JsonSerializable(typeof(ActionFailed))]
+[JsonSerializable(typeof(DriftObserved))]
 [JsonSerializable(typeof(LedgerOpened))]
 [JsonSerializable(typeof(JsonObject))]
 [JsonSerializable(typeof(JsonArray))]

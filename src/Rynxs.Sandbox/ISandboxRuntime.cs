@@ -13,6 +13,9 @@ public interface ISandboxRuntime : IAsyncDisposable
     /// <summary>What runs, as reported in <c>runtime_used</c>: <c>gvisor</c>, <c>firecracker</c> or <c>namespaces</c>.</summary>
     string Name { get; }
 
+    /// <summary>The runtimes that this one stands for, the default first: itself, unless it chooses between several.</summary>
+    IReadOnlyList<ISandboxRuntime> Tiers => [this];
+
     /// <summary>Runs a real program in a real sandbox and says whether that worked. Never answers from a file's existence.</summary>
     Task<RuntimeProbe> ProbeAsync(CancellationToken cancellationToken);
 
@@ -73,6 +76,16 @@ public interface ISandbox : IAsyncDisposable
     /// <exception cref="OperationCanceledException">Never: cancellation kills the program and is a <see cref="TerminationReason"/>.</exception>
     Task<ExecutionResult> ExecuteAsync(ExecutionRequest request, CancellationToken cancellationToken);
 
+    /// <summary>What it uses now.</summary>
+    SandboxMeasure Measure() => new(null, null, null, null);
+
+    /// <summary>
+    /// Connects to a port of the sandbox's own loopback interface, past the turns of its programs: two ends of one stream. Disposing it closes the connection.
+    /// </summary>
+    /// <exception cref="SandboxStartException">Nothing listens there, or the sandbox is gone.</exception>
+    Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken) =>
+        throw new SandboxStartException($"the runtime {Runtime} cannot forward ports");
+
     /// <summary>Stops every process of it, between two programs: it uses no CPU until <see cref="ResumeAsync"/>. A program that is asked for meanwhile waits. Idempotent.</summary>
     /// <exception cref="SandboxStartException">The sandbox has ended.</exception>
     Task PauseAsync(CancellationToken cancellationToken);
@@ -123,6 +136,21 @@ public sealed record SandboxSpec
 
     public SandboxLimits Limits { get; init; } = new();
 
+    /// <summary>Which runtime, by its name; null for the default.</summary>
+    public string? Runtime { get; init; }
+
+    /// <summary>Who serves its way out; null for none: then nothing outside can be reached.</summary>
+    public Egress.ISandboxEgress? Egress { get; init; }
+
+    /// <summary>
+    /// Directories that programs may write, each <c>/tmp</c> or <c>/workspace/files</c> or below one of them; null gives both. What is not named there is read-only and empty.
+    /// Not together with <see cref="WorkspaceDirectory"/>.
+    /// </summary>
+    public IReadOnlyList<string>? WritablePaths { get; init; }
+
+    /// <summary>Whether a path may stand in <see cref="WritablePaths"/>: one of the two places or below, of plain names, at most 1024 characters.</summary>
+    public static bool IsWritablePath(string path) => GVisor.WritableTree.IsPath(path);
+
     /// <summary>gVisor platform, <c>systrap</c> or <c>ptrace</c>; null for the runtime's default.</summary>
     public string? Platform { get; init; }
 
@@ -172,6 +200,9 @@ public sealed record ExecutionRequest
     /// <summary>Cap of stdout and of stderr, each, in bytes. What is beyond is dropped and flagged.</summary>
     public int OutputBytes { get; init; } = 1024 * 1024;
 
+    /// <summary>Live input, terminal and signals, in place of <see cref="StandardInput"/> and <see cref="OnOutput"/>; null for none. The timeout may be up to a day with it.</summary>
+    public ProgramInteraction? Interaction { get; init; }
+
     /// <summary>Called with each chunk as it arrives, within the cap; null when nobody listens. Must not block.</summary>
     public Action<OutputChunk>? OnOutput { get; init; }
 }
@@ -199,10 +230,25 @@ public sealed record ExecutionResult
     /// <summary>What the program tried that a rule watches for, in order.</summary>
     public required IReadOnlyList<Violation> Violations { get; init; }
     public required ResourceUsage Usage { get; init; }
+
+    /// <summary>How much of it the monitor saw; null where it never ran.</summary>
+    public TraceSummary? Trace { get; init; }
 }
+
+/// <summary>Events of one program's trace session.</summary>
+/// <param name="Events">Looked at.</param>
+/// <param name="Dropped">Lost on the way; above 0 the violation <c>monitor_events_dropped</c> says so, too.</param>
+public sealed record TraceSummary(long Events, long Dropped);
 
 /// <summary>Measured use; null where this host cannot measure, never a made-up number.</summary>
 public sealed record ResourceUsage(TimeSpan? Cpu, long? MemoryPeakBytes, long? ReadBytes, long? WrittenBytes);
+
+/// <summary>What a sandbox uses; null where this host cannot measure.</summary>
+/// <param name="Cpu">Since its start, its runtime included.</param>
+/// <param name="MemoryBytes">Now, its runtime included.</param>
+/// <param name="MemoryPeakBytes">Highest since the last program began.</param>
+/// <param name="Tasks">Processes and threads on the host.</param>
+public sealed record SandboxMeasure(TimeSpan? Cpu, long? MemoryBytes, long? MemoryPeakBytes, long? Tasks);
 
 /// <summary>Why a program ended. Wire names are snake_case.</summary>
 public enum TerminationReason

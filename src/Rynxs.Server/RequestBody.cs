@@ -18,6 +18,13 @@ internal static class RequestBody
                 StatusCodes.Status415UnsupportedMediaType, "unsupported_media_type", "The body must have 'Content-Type: application/json'."));
         }
 
+        return await ReadRawAsync(context, maxBytes, cancellationToken);
+    }
+
+    /// <summary>The whole body, whatever it is.</summary>
+    /// <exception cref="ProblemException">413, 415.</exception>
+    public static async Task<byte[]> ReadRawAsync(HttpContext context, int maxBytes, CancellationToken cancellationToken)
+    {
         if (context.Request.Headers.ContentEncoding.Count > 0)
         {
             throw new ProblemException(new Problem(
@@ -50,7 +57,14 @@ internal static class RequestBody
     public static async Task<T> ReadJsonAsync<T>(HttpContext context, JsonTypeInfo<T> type, int maxBytes, CancellationToken cancellationToken)
         where T : class
     {
-        byte[] body = await ReadAsync(context, maxBytes, cancellationToken);
+        return Parse(await ReadAsync(context, maxBytes, cancellationToken), type);
+    }
+
+    /// <summary>A body as a type of ours.</summary>
+    /// <exception cref="ProblemException">400, 422.</exception>
+    public static T Parse<T>(byte[] body, JsonTypeInfo<T> type)
+        where T : class
+    {
         try
         {
             return JsonSerializer.Deserialize(body, type)

@@ -18,14 +18,15 @@ public sealed class AssemblyArrowTests
         ["Rynxs.Policy"] = [],
         ["Rynxs.Resources"] = [],
         ["Rynxs.ResourceServer"] = ["Rynxs.Resources"],
+        ["Rynxs.Kubernetes"] = ["Rynxs.Resources"],
         ["Rynxs.Sandbox"] = ["Rynxs.Ledger", "Rynxs.Policy"],
         ["Rynxs.Gateway"] = ["Rynxs.Ledger", "Rynxs.Policy"],
         ["Rynxs.Agents"] = ["Rynxs.Resources", "Rynxs.Ledger", "Rynxs.Policy", "Rynxs.Sandbox"],
-        ["Rynxs.Operator"] = ["Rynxs.Resources", "Rynxs.Ledger", "Rynxs.Policy", "Rynxs.Sandbox"],
+        ["Rynxs.Operator"] = ["Rynxs.Resources", "Rynxs.Kubernetes", "Rynxs.Ledger", "Rynxs.Policy", "Rynxs.Sandbox"],
         ["Rynxs.Server"] =
         [
             "Rynxs.Ledger", "Rynxs.Ledger.Stores", "Rynxs.Ledger.Verifier", "Rynxs.Policy", "Rynxs.Resources", "Rynxs.ResourceServer", "Rynxs.Sandbox",
-            "Rynxs.Agents", "Rynxs.Operator",
+            "Rynxs.Gateway", "Rynxs.Agents", "Rynxs.Kubernetes", "Rynxs.Operator",
         ],
         ["rynxs"] = ["Rynxs.Resources", "Rynxs.Ledger", "Rynxs.Ledger.Stores", "Rynxs.Ledger.Verifier", "Rynxs.Server"],
     };

@@ -31,6 +31,20 @@ public sealed class LiveLedgerTests
         int records = Directory.EnumerateFiles(directory.File("state/ledger"), "records-*.jsonl", SearchOption.AllDirectories).Sum(file => File.ReadLines(file).Count());
         (await Eventually.Async<int>(() => File.Exists(exported) && File.ReadLines(exported).Count() is int count && count >= records ? count : null)).ShouldBeGreaterThanOrEqualTo(records);
 
+        // The agents' own tools are recorded as well, on the agent's chain and with the same redaction.
+        string manifest = directory.File("agent.yaml");
+        await File.WriteAllTextAsync(
+            manifest, "apiVersion: universe.ai/v1alpha1\nkind: Agent\nmetadata: {name: recorded, namespace: rynxs}\nspec: {role: sandbox}\n", TestContext.Current.CancellationToken);
+        (await server.RunAsync("apply", "-f", manifest)).ExitCode.ShouldBe(0);
+        Finished task = await server.RunAsync("task", "recorded", "run echo of-the-agent rynxs_$(printf b%.0s $(seq 40)) in sandbox", "--wait");
+        task.ExitCode.ShouldBe(0, task.All);
+        JsonElement tool = JsonElement.Parse((await server.RunAsync("recording", "list", "--json")).Output).EnumerateArray()
+            .Where(one => (one.GetProperty("path").GetString() ?? "").Contains("/rynxs/recorded/", StringComparison.Ordinal)).ShouldHaveSingleItem();
+        string agentsOutput = await File.ReadAllTextAsync(tool.GetProperty("path").GetString() ?? "", TestContext.Current.CancellationToken);
+        agentsOutput.ShouldContain("of-the-agent [redacted]");
+        agentsOutput.ShouldNotContain("bbbbbbbb");
+        (await server.RunAsync("recording", "verify")).ExitCode.ShouldBe(0);
+
         // F1: a changed recording is refused, and a missing one is named.
         string path = kept.GetProperty("path").GetString() ?? "";
         await File.AppendAllTextAsync(path, "[9,\"o\",\"forged\"]\n", TestContext.Current.CancellationToken);

@@ -122,25 +122,8 @@ public sealed class LanguageTests
             {
             }
 
-            try
-            {
-                FieldSelector.Parse(text, Meta.ResourceTypes.Agent);
-            }
-            catch (ResourceException e) when (e.Reason == ResourceErrorReason.BadRequest)
-            {
-            }
-
             return true;
         }).Check(Config.QuickThrowOnFailure.WithMaxTest(Soak.Count(3000)));
-    }
-
-    [Fact]
-    public void A_field_selector_names_the_fields_it_could_have_meant()
-    {
-        ResourceException e = Should.Throw<ResourceException>(() => FieldSelector.Parse("spec.asignee=a", Meta.ResourceTypes.Task));
-
-        e.Message.ShouldContain("did you mean \"spec.assignee\"");
-        e.Message.ShouldContain("status.phase");
     }
 
     /// <summary>RFC 7396, appendix A.</summary>

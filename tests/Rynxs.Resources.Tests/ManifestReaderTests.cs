@@ -96,7 +96,7 @@ public sealed class ManifestReaderTests
 
     [Theory]
     [InlineData("kind: Agnet", "did you mean \"Agent\"")]
-    [InlineData("kind: Pod", "supported values: Agent, Approval, Task, Universe")]
+    [InlineData("kind: Pod", "supported values: Agent, Approval, EgressApproval, EgressPolicy, InferencePolicy, Task, Universe")]
     [InlineData("kind: 3", "Required value")]
     public void An_unknown_kind_is_named(string kind, string message) =>
         Errors($"apiVersion: universe.ai/v1alpha1\n{kind}\nmetadata: {{name: a}}").ShouldHaveSingleItem().Error.Message.ShouldContain(message);

@@ -97,7 +97,7 @@ public sealed class KillTests
     }
 
     /// <summary>Types of the whole records of a chain, wherever its namespace is.</summary>
-    private static List<string> Records(string state, string agent)
+    internal static List<string> Records(string state, string agent)
     {
         string ledger = Path.Combine(state, "ledger", "agents");
         var types = new List<string>();
@@ -115,25 +115,26 @@ public sealed class KillTests
         return types;
     }
 
-    private static async Task<Process> StartChildAsync(string state)
+    internal static async Task<Process> StartChildAsync(string state, int warm = 0)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardInput = true, RedirectStandardOutput = true };
         start.ArgumentList.Add(Program.HostArgument);
         start.ArgumentList.Add(state);
+        start.ArgumentList.Add(warm.ToString(CultureInfo.InvariantCulture));
         var process = new Process { StartInfo = start };
         process.Start().ShouldBeTrue();
         await Task.CompletedTask;
         return process;
     }
 
-    private static async Task<(Uri Url, string Token)> ReadAddressAsync(Process process)
+    internal static async Task<(Uri Url, string Token)> ReadAddressAsync(Process process)
     {
         string line = await process.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken) ?? throw new InvalidOperationException("the child server did not start");
         string[] parts = line.Split(' ');
         return (new Uri(parts[0]), parts[1]);
     }
 
-    private static HttpClient Client(Uri url, string token)
+    internal static HttpClient Client(Uri url, string token)
     {
         var client = new HttpClient { BaseAddress = url };
         client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);

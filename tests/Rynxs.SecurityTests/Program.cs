@@ -16,7 +16,12 @@ internal static class Program
             return spawned;
         }
 
-        if (arguments is not [HostArgument, string state])
+        if (LedgerRoleChildren.TryRunAsync(arguments) is { } child)
+        {
+            return await child;
+        }
+
+        if (arguments is not [HostArgument, string state, .. string[] rest])
         {
             return await Xunit.Runner.InProc.SystemConsole.ConsoleRunner.Run(arguments);
         }
@@ -27,6 +32,7 @@ internal static class Program
                 StateDirectory = state,
                 Listen = "127.0.0.1:0",
                 DrainSeconds = 5,
+                WarmSandboxes = rest is [string warm] ? int.Parse(warm, System.Globalization.CultureInfo.InvariantCulture) : 0,
                 LedgerDecorator = CrashingLedger.FromEnvironment(),
                 InitialNamespaces = ["rynxs", "team"],
             },

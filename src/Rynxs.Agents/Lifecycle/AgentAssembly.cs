@@ -25,10 +25,10 @@ internal sealed class AgentAssembly(AgentServices services, AgentRuntimesOptions
     public async Task<RunningAgent> BuildAsync(AgentResource agent, PolicyGate gate, CancellationToken cancellationToken)
     {
         NamespacedName id = agent.Id;
-        if (agent.Spec.Sandbox.Runtime != services.Sandboxes.Name)
+        if (services.Sandboxes.Tiers.All(tier => tier.Name != agent.Spec.Sandbox.Runtime))
         {
             throw new AgentStartException(
-                "RuntimeUnavailable", $"spec.sandbox.runtime: '{agent.Spec.Sandbox.Runtime}' is not available here; '{services.Sandboxes.Name}' is.");
+                "RuntimeUnavailable", $"spec.sandbox.runtime: '{agent.Spec.Sandbox.Runtime}' is not available here; available: {string.Join(", ", services.Sandboxes.Tiers.Select(tier => tier.Name))}.");
         }
 
         await RefreshPolicyAsync(agent, gate, failClosed: false, cancellationToken);
@@ -37,14 +37,16 @@ internal sealed class AgentAssembly(AgentServices services, AgentRuntimesOptions
         paths.Create();
         var audit = new AuditTrail(await OpenChainAsync(id, paths, cancellationToken), id, Principal.ForAgent(id.Namespace, id.Name).Name);
         IModelProvider provider = ProviderFactory.Create(id, agent.Spec.Provider, services);
-        var sandbox = new AgentSandbox(services.Sandboxes, SandboxSpecOf(agent, image.Descriptor, paths), audit);
+        var sandbox = new AgentSandbox(
+            services.Sandboxes, SandboxSpecOf(agent, image.Descriptor, paths), audit, services.Recordings,
+            services.Egress is { } egress ? token => egress.OfSandboxAsync(id, token) : null);
         WorkspaceFiles files = WorkspaceFiles.Open(paths.Files, QuantityOf("spec.workspace.size", agent.Spec.Workspace.Size).Units, services.TimeProvider);
         var context = new AgentContext
         {
             Agent = id,
             Spec = agent.Spec,
             Provider = provider,
-            Tools = new ToolRegistry(sandbox, files, new ExecutionDefaults(TimeSpan.FromSeconds(agent.Spec.Limits.TimeoutSeconds), agent.Spec.Limits.OutputBytes)),
+            Tools = new ToolRegistry(sandbox, files, new ExecutionDefaults(TimeSpan.FromSeconds(agent.Spec.Limits.TimeoutSeconds), agent.Spec.Limits.OutputBytes), services.Egress is { } gateway ? token => gateway.FetcherAsync(id, token) : null),
             Sandbox = sandbox,
             Audit = audit,
             Approvals = new ApprovalDesk(
@@ -141,6 +143,7 @@ internal sealed class AgentAssembly(AgentServices services, AgentRuntimesOptions
                 Cpus = limits.TryGetValue("cpu", out string? cpu) ? QuantityOf("spec.resources.limits.cpu", cpu).Thousandths / 1000.0 : defaults.Cpus,
                 Pids = agent.Spec.Limits.Pids,
             },
+            Runtime = agent.Spec.Sandbox.Runtime,
             Platform = agent.Spec.Sandbox.Platform,
         };
     }

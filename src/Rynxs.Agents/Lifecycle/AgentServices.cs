@@ -1,8 +1,11 @@
 using System.Diagnostics.Metrics;
 using Microsoft.Extensions.Logging;
 using Rynxs.Agents.Secrets;
+using Rynxs.Agents.Tools;
 using Rynxs.Ledger;
+using Rynxs.Resources.Agents;
 using Rynxs.Resources.Client;
+using Rynxs.Resources.Meta;
 using Rynxs.Sandbox;
 using Rynxs.Sandbox.Images;
 
@@ -23,9 +26,21 @@ public sealed record AgentServices
 
     public required ISecretSource Secrets { get; init; }
 
+    /// <summary>The gateway; null where there is none: then no sandbox has a way out, and <c>http.fetch</c> reaches nothing.</summary>
+    public Egress.IAgentEgress? Egress { get; init; }
+
+    /// <summary>
+    /// Opens the way to the model that a spec names: the gateway, which decides, charges and adds the credential. Null sends requests straight to the
+    /// provider's address with a key from <see cref="Secrets"/>: for tests of the loop alone.
+    /// </summary>
+    public Func<NamespacedName, ProviderSpec, HttpMessageHandler>? ModelTransport { get; init; }
+
     public required TimeProvider TimeProvider { get; init; }
 
     public required ILoggerFactory LoggerFactory { get; init; }
+
+    /// <summary>Keeps the output of the agents' sandboxes; null keeps none.</summary>
+    public IOutputRecordings? Recordings { get; init; }
 
     /// <summary>Null measures nothing.</summary>
     public IMeterFactory? MeterFactory { get; init; }

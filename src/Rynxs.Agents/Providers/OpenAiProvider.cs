@@ -21,15 +21,16 @@ internal sealed partial class OpenAiProvider : IModelProvider, IDisposable
 
     /// <param name="options">Where and how.</param>
     /// <param name="readKey">Reads the key for each request, so that a rotated one is used at once; null sends none.</param>
+    /// <param name="transport">Where requests go; null for straight to the address.</param>
     /// <param name="timeProvider">Clock of timeouts and delays.</param>
     /// <param name="logger">Attempts and codes only.</param>
-    public OpenAiProvider(OpenAiOptions options, Func<CancellationToken, ValueTask<string?>>? readKey, TimeProvider timeProvider, ILogger logger)
+    public OpenAiProvider(OpenAiOptions options, Func<CancellationToken, ValueTask<string?>>? readKey, HttpMessageHandler? transport, TimeProvider timeProvider, ILogger logger)
     {
         _options = options;
         _readKey = readKey;
         _timeProvider = timeProvider;
         _logger = logger;
-        _http = new HttpClient(new SocketsHttpHandler
+        _http = new HttpClient(transport ?? new SocketsHttpHandler
         {
             AllowAutoRedirect = false,
             UseCookies = false,
@@ -148,6 +149,25 @@ internal sealed partial class OpenAiProvider : IModelProvider, IDisposable
         if (status is >= 300 and < 400)
         {
             throw new ModelProviderException("model_refused", $"The model answered with a redirect ({status}), which is not followed; give the final address in spec.provider.baseUrl.");
+        }
+
+        // The gateway's own refusals: told by code, and waiting does not help a policy.
+        string? code = response.Headers.TryGetValues("x-rynxs-code", out IEnumerable<string>? codes) ? codes.FirstOrDefault() : null;
+        if (code == "credential_unavailable")
+        {
+            throw new ModelProviderException("secret_missing", "The Secret of spec.provider.apiKeySecretRef is missing, empty, or not a header value.");
+        }
+
+        if (code is "upstream_refused_credential" or "upstream_redirected")
+        {
+            throw new ModelProviderException("model_refused", code == "upstream_redirected"
+                ? "The model answered with a redirect, which is not followed; give the final address in spec.provider.baseUrl."
+                : "The model answered 401 or 403 (is the key right?).");
+        }
+
+        if (code is "budget_exceeded" or "answer_denied" or "request_denied" or "model_not_allowed" or "no_inference_policy")
+        {
+            throw new ModelProviderException("model_refused", $"The gateway refused the request: {code}.");
         }
 
         bool retryable = status is 408 or 409 or 429 or >= 500;

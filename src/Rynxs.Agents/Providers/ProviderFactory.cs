@@ -40,7 +40,8 @@ internal static class ProviderFactory
                 Timeout = TimeSpan.FromSeconds(spec.TimeoutSeconds),
                 MaxRetries = spec.MaxRetries,
             },
-            secret is null ? null : token => services.Secrets.TryGetAsync(agent.Namespace, secret.Name, secret.Key, token),
+            secret is null || services.ModelTransport is not null ? null : token => services.Secrets.TryGetAsync(agent.Namespace, secret.Name, secret.Key, token),
+            services.ModelTransport?.Invoke(agent, spec with { BaseUrl = baseUrl }),
             services.TimeProvider,
             services.LoggerFactory.CreateLogger<OpenAiProvider>());
     }

@@ -3,6 +3,7 @@ using System.Text.Json;
 using Rynxs.Agents.Loop;
 using Rynxs.Ledger;
 using Rynxs.Ledger.Events;
+using Rynxs.Ledger.Recording;
 using Rynxs.Sandbox;
 using Rynxs.Sandbox.Violations;
 
@@ -12,7 +13,9 @@ namespace Rynxs.Agents.Tools;
 /// The one long-lived sandbox of an agent: brought up at the first need and again after it ended, each time with its controls on the
 /// record before anything runs in it.
 /// </summary>
-internal sealed class AgentSandbox(ISandboxRuntime runtime, SandboxSpec spec, AuditTrail audit) : IAsyncDisposable
+internal sealed class AgentSandbox(
+    ISandboxRuntime runtime, SandboxSpec spec, AuditTrail audit, IOutputRecordings? recordings = null,
+    Func<CancellationToken, Task<Sandbox.Egress.ISandboxEgress?>>? egressAsync = null) : IAsyncDisposable
 {
     private readonly SemaphoreSlim _oneAtATime = new(1, 1);
     private ISandbox? _current;
@@ -48,7 +51,19 @@ internal sealed class AgentSandbox(ISandboxRuntime runtime, SandboxSpec spec, Au
         try
         {
             ISandbox sandbox = await EnsureLockedAsync(cancellationToken);
+            // Whoever listens to the output already records it, under a name of its own.
+            SessionRecorder? recorder = request.OnOutput is null ? recordings?.Start() : null;
+            if (recorder is not null)
+            {
+                request = request with { OnOutput = chunk => recorder.Write(chunk.IsError, chunk.Data.Span) };
+            }
+
             ExecutionResult result = await sandbox.ExecuteAsync(request, cancellationToken);
+            if (recorder is not null && recordings is not null)
+            {
+                (string agentNamespace, string agentName) = (spec.Owner.Namespace, spec.Owner.Name);
+                await recordings.KeepAsync(recorder, agentNamespace, agentName, $"agent:{agentNamespace}/{agentName}", request.ExecutionId, sandbox.Id.Value);
+            }
 
             // The program ran: what it did is recorded even when the caller no longer waits.
             foreach (Violation violation in result.Violations)
@@ -101,7 +116,9 @@ internal sealed class AgentSandbox(ISandboxRuntime runtime, SandboxSpec spec, Au
             return _current;
         }
 
-        ISandbox sandbox = await runtime.CreateAsync(spec, cancellationToken);
+        // Which policies speak of the agent is asked for each sandbox anew.
+        SandboxSpec asked = egressAsync is null ? spec : spec with { Egress = await egressAsync(cancellationToken) };
+        ISandbox sandbox = await runtime.CreateAsync(asked, cancellationToken);
         try
         {
             await audit.AppendAsync(

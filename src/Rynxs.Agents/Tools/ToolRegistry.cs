@@ -7,7 +7,7 @@ internal sealed class ToolRegistry
 {
     private readonly Dictionary<string, IAgentTool> _tools;
 
-    public ToolRegistry(AgentSandbox sandbox, WorkspaceFiles files, ExecutionDefaults defaults)
+    public ToolRegistry(AgentSandbox sandbox, WorkspaceFiles files, ExecutionDefaults defaults, Func<CancellationToken, Task<HttpMessageInvoker>>? fetcherAsync = null)
         : this(
         [
             new ShellTool(sandbox, defaults),
@@ -16,6 +16,7 @@ internal sealed class ToolRegistry
             new WriteFileTool(files),
             new ListFilesTool(files),
             new SearchFilesTool(files),
+            new HttpFetchTool(fetcherAsync, defaults.Timeout),
             new CompleteTaskTool(),
         ])
     {
@@ -34,5 +35,5 @@ internal sealed class ToolRegistry
 
     /// <summary>Names of all tools that exist, for matching <c>requiredTools</c>.</summary>
     public static IReadOnlyList<string> Names { get; } =
-        ["sandbox.shell", "sandbox.python", "fs.read", "fs.write", "fs.list", "fs.search", CompleteTaskTool.Name];
+        ["sandbox.shell", "sandbox.python", "fs.read", "fs.write", "fs.list", "fs.search", HttpFetchTool.Name, CompleteTaskTool.Name];
 }

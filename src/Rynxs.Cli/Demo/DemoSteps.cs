@@ -40,6 +40,14 @@ internal static class DemoSteps
             "each attempt fails inside, and is reported as a blocked violation; a harmless program reports none",
             cancellationToken => EscapeStep.RunAsync(context, cancellationToken)),
         new Step(
+            "A model is reached through the gateway alone, with a key that nobody sees and a budget that ends",
+            "ten calls are answered, the eleventh is stopped by the budget, the key is nowhere inside, all of it is in the audit trail",
+            cancellationToken => ModelStep.RunAsync(context, Agent, cancellationToken)),
+        new Step(
+            "One host is allowed, a denied one is asked about and opened",
+            "200 and 403; the denial is a question; a person approves; 200 and 200; all of it in the audit trail",
+            cancellationToken => EgressStep.RunAsync(context, cancellationToken)),
+        new Step(
             "A line appended to the inbox by hand is answered",
             "the answer stands in outbox.jsonl",
             cancellationToken => InboxAsync(context, cancellationToken)),

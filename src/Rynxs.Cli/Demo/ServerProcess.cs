@@ -44,7 +44,8 @@ internal sealed class ServerProcess : IAsyncDisposable
             start.ArgumentList.Add(typeof(ServerProcess).Assembly.Location);
         }
 
-        foreach (string argument in (string[])["up", "--state", state, "--listen", "127.0.0.1:0", "--stop-at-end-of-input", "--drain-seconds", "5"])
+        foreach (string argument in (string[])["up", "--state", state, "--listen", "127.0.0.1:0", "--stop-at-end-of-input", "--drain-seconds", "5",
+            "--egress-open", "127.0.0.1", "--egress-host", EgressStep.Allowed + "=127.0.0.1", "--egress-host", EgressStep.Denied + "=127.0.0.1"])
         {
             start.ArgumentList.Add(argument);
         }

@@ -42,7 +42,8 @@ internal static class LocalLeftovers
     {
         // cgroup v2 has one tree, v1 one for each controller.
         IEnumerable<string> roots = Directory.Exists(CgroupRoot) ? [CgroupRoot, .. Directory.EnumerateDirectories(CgroupRoot)] : [];
-        return roots.Select(root => Path.Combine(root, "rynxs", scope)).Where(Directory.Exists).SelectMany(Directory.EnumerateDirectories);
+        // The namespaces tier adds a letter to the state's name.
+        return roots.SelectMany(root => (string[])[Path.Combine(root, "rynxs", scope), Path.Combine(root, "rynxs", scope + "n")]).Where(Directory.Exists).SelectMany(Directory.EnumerateDirectories);
     }
 
     private static IEnumerable<string> Processes(string run)

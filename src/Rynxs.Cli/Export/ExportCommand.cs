@@ -42,6 +42,7 @@ internal static class ExportCommand
                 throw new CliException("--to: " + problem, ExitCodes.Usage);
             }
 
+            LogArguments.RequireFiles(place, "export");
             string cursorFile = parsed.GetValue(cursor) ?? DefaultCursor(place, parsed, destination);
             LogArguments.OpenAll(place); // A path with nothing to export is a mistake, not an empty log.
             try

@@ -81,14 +81,25 @@ internal static class UpCommand
         {
             Description = "Keeps the output of programs in sandboxes as recordings, linked from the audit chain by hash. Output may hold secrets.",
         };
+        var egressOpen = new Option<string[]>("--egress-open")
+        {
+            Description = "Private or loopback addresses that allowed names may lead to, such as 10.1.2.0/24; else no name reaches this host or its network. May be repeated.",
+            HelpName = "RANGE", DefaultValueFactory = _ => [],
+        };
+        var egressHost = new Option<string[]>("--egress-host")
+        {
+            Description = "A name of the egress gateway's own, such as mirror.example.com=10.1.2.3. May be repeated.", HelpName = "NAME=ADDRESS", DefaultValueFactory = _ => [],
+        };
         var command = new Command("up", "Runs a server on this machine until it is interrupted. Logs are JSON lines on standard error, beside a few lines of text about start and stop.")
         {
             listen, listenTls, tlsNames, api, anonymous, rate, drain, warm, platform, log, guarded, origin, interval, policy, witnessToken, export, exportToken,
-            exportCa, record,
+            exportCa, record, egressOpen, egressHost,
         };
         oidc.AddTo(command);
+        var execution = new ExecutionSettings();
+        execution.AddTo(command);
         command.SetAction((parsed, cancellationToken) => RunAsync(
-            new ServerOptions
+            execution.ApplyTo(new ServerOptions
             {
                 StateDirectory = ClientSettings.StateDirectoryOf(parsed),
                 Listen = parsed.GetRequiredValue(listen),
@@ -101,6 +112,8 @@ internal static class UpCommand
                 DrainSeconds = parsed.GetValue(drain),
                 WarmSandboxes = parsed.GetValue(warm),
                 SandboxPlatform = parsed.GetRequiredValue(platform),
+                OpenedEgress = parsed.GetValue(egressOpen) ?? [],
+                EgressHosts = parsed.GetValue(egressHost) ?? [],
                 LogLevel = parsed.GetValue(log),
                 Transparency = new TransparencyOptions
                 {
@@ -114,7 +127,7 @@ internal static class UpCommand
                 ExportCaFile = parsed.GetValue(exportCa),
                 RecordSessions = parsed.GetValue(record),
                 Progress = screen.Note,
-            },
+            }, parsed),
             parsed.GetValue(guarded),
             screen,
             cancellationToken));

@@ -4,6 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Rynxs.Cli.Client;
 using Rynxs.Cli.Objects;
+using Rynxs.Cli.Stores;
 using Rynxs.Cli.Terminal;
 using Rynxs.Ledger;
 using Rynxs.Ledger.Forensics;
@@ -18,7 +19,7 @@ internal static class LogArguments
 
     public static Argument<string?> Path() => new("path")
     {
-        Description = "A log file, a chain's or ledger's directory, or a state directory; without it the state directory's control chain.", Arity = ArgumentArity.ZeroOrOne,
+        Description = "A log file, a chain's or ledger's directory, a state directory, sqlite:PATH or s3://BUCKET/PREFIX; without it the state directory's control chain.", Arity = ArgumentArity.ZeroOrOne,
     };
 
     public static Option<string?> Log() => new("--log", "-l") { Description = "The same as PATH.", HelpName = "PATH" };
@@ -34,13 +35,25 @@ internal static class LogArguments
     public static string PathOf(ParseResult parsed, Argument<string?> path, Option<string?> log) =>
         parsed.GetValue(path) ?? parsed.GetValue(log) ?? ClientSettings.StateDirectoryOf(parsed);
 
-    /// <summary>One chain.</summary>
+    /// <summary>One chain; of another store than files the control chain.</summary>
     /// <exception cref="CliException">There is none.</exception>
-    public static LogSource Open(string path) => Opened(path, LogSource.Open);
+    public static LogSource Open(string path) => StoreArguments.IsStore(path)
+        ? OpenStored(path).FirstOrDefault(source => source.Chain == ChainId.Control.RelativePath) ?? throw new CliException($"'{path}' has no control chain.")
+        : Opened(path, LogSource.Open);
 
     /// <summary>Every chain of a ledger.</summary>
     /// <exception cref="CliException">There is none.</exception>
-    public static IReadOnlyList<LogSource> OpenAll(string path) => Opened(path, LogSource.OpenAll);
+    public static IReadOnlyList<LogSource> OpenAll(string path) => StoreArguments.IsStore(path) ? OpenStored(path) : Opened(path, LogSource.OpenAll);
+
+    /// <summary>For what follows a log, which only files allow.</summary>
+    /// <exception cref="CliException">The path names another store.</exception>
+    public static void RequireFiles(string path, string what)
+    {
+        if (StoreArguments.IsStore(path))
+        {
+            throw new CliException($"{what} follows a log in files; '{path}' is another store.", ExitCodes.Usage, ["Copy it first: rynxs ledger copy FROM TO"]);
+        }
+    }
 
     /// <summary>A sequence, or a moment.</summary>
     /// <exception cref="CliException">It is neither.</exception>
@@ -75,6 +88,19 @@ internal static class LogArguments
 
     /// <summary>Text of a log in one line of output: nothing in it begins another line or moves a cursor, whatever the output is.</summary>
     public static string OneLine(string? text, int length = 200) => UntrustedText.OneLine(text, length);
+
+    // The command line has no synchronization context that waiting could block.
+    private static IReadOnlyList<LogSource> OpenStored(string path)
+    {
+        try
+        {
+            return StoreArguments.Parse(path).OpenLogsAsync(CancellationToken.None).GetAwaiter().GetResult();
+        }
+        catch (Exception exception) when (exception is FileNotFoundException or LedgerUnavailableException)
+        {
+            throw new CliException(exception.Message);
+        }
+    }
 
     private static T Opened<T>(string path, Func<string, T> open)
     {

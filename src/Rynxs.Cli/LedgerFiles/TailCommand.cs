@@ -27,6 +27,11 @@ internal static class TailCommand
             }
 
             string place = LogArguments.PathOf(parsed, path, log);
+            if (parsed.GetValue(follow))
+            {
+                LogArguments.RequireFiles(place, "--follow");
+            }
+
             LogRecord? last = ShowLast(place, count, parsed.GetValue(json), parsed.GetValue(follow), screen, cancellationToken);
             if (parsed.GetValue(follow))
             {

@@ -8,7 +8,8 @@ using Rynxs.Cli.Terminal;
 namespace Rynxs.Cli.Objects;
 
 /// <summary>
-/// <c>rynxs apply -f FILE</c>: creates what is missing, merges into what exists; with <c>--server-side</c> the server keeps who owns which field.
+/// <c>rynxs apply -f FILE</c>: creates what is missing, changes what exists by what the manifest says now and said last time; with <c>--server-side</c> the
+/// server keeps who owns which field.
 /// </summary>
 internal static class ApplyCommand
 {
@@ -75,11 +76,26 @@ internal static class ApplyCommand
         return exitCode;
     }
 
+    /// <summary>What applying one document would make of it: a dry run, whatever the options say. Null: it is as the manifest wants it.</summary>
+    public static async Task<JsonElement?> PreviewAsync(ApiClient client, Manifest manifest, ApplyOptions options, JsonElement? live, CancellationToken cancellationToken)
+    {
+        options = options with { DryRun = true };
+        if (options.ServerSide)
+        {
+            return await SendAsync(client, manifest, options, cancellationToken);
+        }
+
+        // The note of what was applied last is no difference that anybody asks for.
+        return live is { } before
+            ? await PatchAsync(client, manifest, before, remembers: false, options, cancellationToken) ?? before
+            : await client.SendAsync(HttpMethod.Post, manifest.Collection + Query(options), Text(LastApplied.Wanted(manifest.Content, remembers: false)), cancellationToken);
+    }
+
     /// <summary>Server-side apply of one document; the object as it then is.</summary>
-    public static Task<JsonElement?> SendAsync(ApiClient client, Manifest manifest, ApplyOptions options, CancellationToken cancellationToken) =>
+    private static Task<JsonElement?> SendAsync(ApiClient client, Manifest manifest, ApplyOptions options, CancellationToken cancellationToken) =>
         client.SendAsync(
             HttpMethod.Patch,
-            $"{manifest.Path}?fieldManager={Uri.EscapeDataString(options.Manager)}&fieldValidation=Strict{(options.Force ? "&force=true" : "")}{(options.DryRun ? "&dryRun=All" : "")}",
+            $"{manifest.Path}{Query(options)}{(options.Force ? "&force=true" : "")}",
             manifest.Text, cancellationToken, "application/apply-patch+yaml");
 
     private static async Task<string> ApplyOnServerAsync(ApiClient client, Manifest manifest, ApplyOptions options, CancellationToken cancellationToken)
@@ -91,12 +107,11 @@ internal static class ApplyCommand
     /// <returns><c>created</c>, <c>configured</c> or <c>unchanged</c>.</returns>
     private static async Task<string> MergeAsync(ApiClient client, Manifest manifest, ApplyOptions options, CancellationToken cancellationToken)
     {
-        string query = $"?fieldManager={DefaultManager}&fieldValidation=Strict{(options.DryRun ? "&dryRun=All" : "")}";
         if (await client.TryGetAsync(manifest.Path, cancellationToken) is not { } before)
         {
             try
             {
-                await client.SendAsync(HttpMethod.Post, manifest.Collection + query, manifest.Text, cancellationToken);
+                await client.SendAsync(HttpMethod.Post, manifest.Collection + Query(options), Text(LastApplied.Wanted(manifest.Content, remembers: true)), cancellationToken);
                 return "created";
             }
             catch (ApiException exception) when (exception.Code == "AlreadyExists")
@@ -106,10 +121,9 @@ internal static class ApplyCommand
             }
         }
 
-        JsonElement? after = await client.SendAsync(HttpMethod.Patch, manifest.Path + query, MergePatch(manifest), cancellationToken, "application/merge-patch+json");
-        if (after is not { } changed)
+        if (await PatchAsync(client, manifest, before, remembers: true, options, cancellationToken) is not { } changed)
         {
-            return "configured";
+            return "unchanged";
         }
 
         // A dry run gets no version of its own, so what was said is compared as well.
@@ -119,21 +133,21 @@ internal static class ApplyCommand
         return same ? "unchanged" : "configured";
     }
 
-    /// <summary>The document without what only the server sets.</summary>
-    private static string MergePatch(Manifest manifest)
+    /// <summary>Null when there is nothing to send.</summary>
+    private static async Task<JsonElement?> PatchAsync(
+        ApiClient client, Manifest manifest, JsonElement live, bool remembers, ApplyOptions options, CancellationToken cancellationToken)
     {
-        var patch = (JsonObject)manifest.Content.DeepClone();
-        patch.Remove("status");
-        if (patch["metadata"] is JsonObject metadata)
-        {
-            foreach (string name in (string[])["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink"])
-            {
-                metadata.Remove(name);
-            }
-        }
-
-        return JsonSerializer.Serialize(patch, CliJson.Default.JsonObject);
+        JsonObject now = JsonNode.Parse(live.GetRawText())?.AsObject() ?? [];
+        JsonObject patch = LastApplied.Patch(LastApplied.Of(now), LastApplied.Wanted(manifest.Content, remembers), now);
+        return patch.Count == 0
+            ? null
+            : await client.SendAsync(HttpMethod.Patch, manifest.Path + Query(options), Text(patch), cancellationToken, "application/merge-patch+json");
     }
+
+    private static string Query(ApplyOptions options) =>
+        $"?fieldManager={Uri.EscapeDataString(options.Manager)}&fieldValidation=Strict{(options.DryRun ? "&dryRun=All" : "")}";
+
+    private static string Text(JsonObject document) => JsonSerializer.Serialize(document, CliJson.Default.JsonObject);
 }
 
 /// <summary>How to apply.</summary>

@@ -27,7 +27,7 @@ internal static class DescribeCommand
         ServerKinds kinds = await ServerKinds.FetchAsync(client, cancellationToken);
         (ApiKind kind, string name) = ObjectNames.One(kinds, given);
         JsonElement item = await client.GetAsync(kind.Object(settings.Namespace, name), cancellationToken);
-        OutputFormat.Write(screen, WithoutManagedFields(item), OutputFormat.Yaml);
+        OutputFormat.Write(screen, Shown(kind, WithoutManagedFields(item)), OutputFormat.Yaml);
         await ShowEventsAsync(client, kinds, kind, item, screen, cancellationToken);
         if (kind is { Group: "universe.ai", Plural: "agents" })
         {
@@ -35,6 +35,34 @@ internal static class DescribeCommand
         }
 
         return ExitCodes.Ok;
+    }
+
+    /// <summary>For people who look: without the note of what was applied last, which says everything twice, and with the sizes of a Secret's values.</summary>
+    private static JsonElement Shown(ApiKind kind, JsonElement item)
+    {
+        if (JsonNode.Parse(item.GetRawText()) is not JsonObject whole)
+        {
+            return item;
+        }
+
+        if (whole["metadata"]?["annotations"] is JsonObject annotations && annotations.Remove(LastApplied.Annotation) && annotations.Count == 0)
+        {
+            (whole["metadata"] as JsonObject)?.Remove("annotations");
+        }
+
+        if (kind is { Group: "", Plural: "secrets" } && whole["data"] is JsonObject data)
+        {
+            whole["data"] = new JsonObject(data.Select(entry => KeyValuePair.Create(entry.Key, (JsonNode?)JsonValue.Create(Size(entry.Value)))));
+        }
+
+        return JsonSerializer.SerializeToElement(whole, CliJson.Default.JsonObject);
+
+        static string Size(JsonNode? value)
+        {
+            string text = value is JsonValue given && given.TryGetValue(out string? encoded) ? encoded : "";
+            byte[] bytes = new byte[text.Length];
+            return Convert.TryFromBase64String(text, bytes, out int length) ? $"{length} bytes" : "not base64";
+        }
     }
 
     /// <summary>Who set which field is the business of apply, and three quarters of the text.</summary>

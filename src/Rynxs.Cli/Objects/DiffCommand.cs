@@ -19,15 +19,16 @@ internal static class DiffCommand
     {
         Option<string[]> files = ManifestFiles.Option();
         files.Required = true;
-        var manager = new Option<string?>("--field-manager") { Description = "Under which name the dry run applies (default: rynxs).", HelpName = "NAME" };
-        var command = new Command(Name, "Shows what apply would change. Exit code 0 nothing, 1 something, 2 failure.") { files, manager };
+        var serverSide = new Option<bool>("--server-side") { Description = "What 'apply --server-side --force-conflicts' would change." };
+        var manager = new Option<string?>("--field-manager") { Description = "With --server-side: under which name the dry run applies (default: rynxs).", HelpName = "NAME" };
+        var command = new Command(Name, "Shows what apply would change. Exit code 0 nothing, 1 something, 2 failure.") { files, serverSide, manager };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             IReadOnlyList<System.Text.Json.Nodes.JsonObject> documents = ManifestFiles.Read(parsed.GetRequiredValue(files));
             ClientSettings settings = ClientSettings.Resolve(parsed);
             using var client = new ApiClient(settings);
             ServerKinds kinds = await ServerKinds.FetchAsync(client, cancellationToken);
-            var options = new ApplyOptions { ServerSide = true, Force = true, DryRun = true, Manager = parsed.GetValue(manager) ?? ApplyCommand.DefaultManager };
+            var options = new ApplyOptions { ServerSide = parsed.GetValue(serverSide), Force = true, DryRun = true, Manager = parsed.GetValue(manager) ?? ApplyCommand.DefaultManager };
             return await RunAsync(client, Manifest.Bind(kinds, documents, settings.Namespace, parsed.GetValue(GlobalOptions.Namespace)), options, screen, cancellationToken);
         });
         return command;
@@ -44,7 +45,7 @@ internal static class DiffCommand
             {
                 string file = Uri.EscapeDataString($"{manifest.Kind.ApiVersion}.{manifest.Kind.Kind}.{manifest.Namespace}.{manifest.Name}");
                 JsonElement? before = await client.TryGetAsync(manifest.Path, cancellationToken);
-                JsonElement? after = await ApplyCommand.SendAsync(client, manifest, options, cancellationToken);
+                JsonElement? after = await ApplyCommand.PreviewAsync(client, manifest, options, before, cancellationToken);
                 await WriteAsync(Path.Combine(live, file), before, cancellationToken);
                 await WriteAsync(Path.Combine(merged, file), after, cancellationToken);
             }

@@ -51,7 +51,7 @@ internal static class KeysCommand
             HelpName = "SPAN",
             DefaultValueFactory = _ => "30d",
         };
-        var command = new Command("rotate", "Makes a new key and prints its public key. A running server takes it when it is started again.") { keys, overlap };
+        var command = new Command("rotate", "Makes a new key and prints its public key. A running server, or witness, takes it within seconds.") { keys, overlap };
         command.SetAction(parsed => ProofArguments.GuardAsync(() =>
         {
             string given = parsed.GetRequiredValue(overlap);

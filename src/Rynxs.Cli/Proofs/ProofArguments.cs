@@ -1,9 +1,11 @@
 using System.CommandLine;
 using Rynxs.Cli.Client;
+using Rynxs.Cli.Stores;
 using Rynxs.Ledger;
 using Rynxs.Ledger.Anchors;
 using Rynxs.Ledger.Files;
 using Rynxs.Ledger.Keys;
+using Rynxs.Ledger.Stores.Copying;
 using Rynxs.Ledger.Verifier;
 
 namespace Rynxs.Cli.Proofs;
@@ -40,7 +42,7 @@ internal static class ProofArguments
 
     public static Argument<string?> Ledger() => new("path")
     {
-        Description = "A ledger's or state directory; the state directory of --state without it.",
+        Description = "A ledger's or state directory, sqlite:PATH or s3://BUCKET/PREFIX; the state directory of --state without it.",
         Arity = ArgumentArity.ZeroOrOne,
     };
 
@@ -52,6 +54,25 @@ internal static class ProofArguments
         return Directory.Exists(Path.Combine(ledger, "control"))
             ? Path.GetFullPath(ledger)
             : throw new CliException($"there is no ledger in '{given}': it has no control chain.");
+    }
+
+    /// <summary>Where the ledger lies: in files, or in another store.</summary>
+    /// <exception cref="CliException">The path names no ledger.</exception>
+    public static LedgerLocation LocationOf(ParseResult parsed, Argument<string?> path) =>
+        parsed.GetValue(path) is { } given && StoreArguments.IsStore(given) ? StoreArguments.Parse(given) : new LedgerLocation.Files(LedgerOf(parsed, path));
+
+    /// <summary>Reads the ledger at a path.</summary>
+    /// <exception cref="CliException">There is none.</exception>
+    public static LedgerReader Reader(ParseResult parsed, Argument<string?> path)
+    {
+        try
+        {
+            return LocationOf(parsed, path).OpenReader();
+        }
+        catch (FileNotFoundException exception)
+        {
+            throw new CliException(exception.Message);
+        }
     }
 
     public static string KeyDirectoryOf(ParseResult parsed, Option<string?> keys) =>

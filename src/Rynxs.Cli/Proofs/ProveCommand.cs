@@ -4,6 +4,7 @@ using Rynxs.Cli.Terminal;
 using Rynxs.Ledger;
 using Rynxs.Ledger.Merkle;
 using Rynxs.Ledger.Notes;
+using Rynxs.Ledger.Stores.Copying;
 using Rynxs.Ledger.Verifier;
 
 namespace Rynxs.Cli.Proofs;
@@ -20,7 +21,8 @@ internal static class ProveCommand
         var command = new Command("prove", "Writes a proof (C2SP tlog-proof) that a record is under the chain's signed checkpoint.") { path, seq, chain, output };
         command.SetAction((parsed, cancellationToken) => ProofArguments.GuardAsync(async () =>
         {
-            (FileTreeStore tree, SignedNote note, TreeCheckpoint checkpoint) = await OpenAsync(parsed, path, chain, cancellationToken);
+            await using LedgerReader reader = ProofArguments.Reader(parsed, path);
+            (ITreeStore tree, SignedNote note, TreeCheckpoint checkpoint) = await OpenAsync(reader, parsed, chain, cancellationToken);
             long index = parsed.GetValue(seq);
             if (index < 0 || index >= checkpoint.Size)
             {
@@ -70,7 +72,8 @@ internal static class ProveCommand
         command.SetAction((parsed, cancellationToken) => ProofArguments.GuardAsync(async () =>
         {
             SignedCheckpoint older = ProofArguments.Checkpoint("--old", parsed.GetRequiredValue(old));
-            (FileTreeStore tree, SignedNote note, TreeCheckpoint checkpoint) = await OpenAsync(parsed, path, chain, cancellationToken);
+            await using LedgerReader reader = ProofArguments.Reader(parsed, path);
+            (ITreeStore tree, SignedNote note, TreeCheckpoint checkpoint) = await OpenAsync(reader, parsed, chain, cancellationToken);
             if (older.Origin != checkpoint.Origin || older.Size > checkpoint.Size)
             {
                 throw new CliException(
@@ -129,10 +132,10 @@ internal static class ProveCommand
         }
     }
 
-    private static async Task<(FileTreeStore Tree, SignedNote Note, TreeCheckpoint Checkpoint)> OpenAsync(
-        ParseResult parsed, Argument<string?> path, Option<string> chain, CancellationToken cancellationToken)
+    private static async Task<(ITreeStore Tree, SignedNote Note, TreeCheckpoint Checkpoint)> OpenAsync(
+        LedgerReader reader, ParseResult parsed, Option<string> chain, CancellationToken cancellationToken)
     {
-        var tree = new FileTreeStore(Path.Combine(ProofArguments.LedgerOf(parsed, path), ProofArguments.ChainOf(parsed, chain).RelativePath));
+        ITreeStore tree = reader.OpenTree(ProofArguments.ChainOf(parsed, chain));
         byte[] bytes = await tree.TryReadAsync(TilePath.Checkpoint, SignedNote.MaxBytes, cancellationToken)
             ?? throw new CliException(
                 $"the chain {parsed.GetRequiredValue(chain)} has no checkpoint yet.", hints: ["A running server publishes one by itself; otherwise: rynxs ledger publish"]);

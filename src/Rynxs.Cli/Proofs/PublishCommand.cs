@@ -1,11 +1,13 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Text;
 using Rynxs.Cli.Terminal;
 using Rynxs.Ledger;
 using Rynxs.Ledger.Anchors;
-using Rynxs.Ledger.Files;
 using Rynxs.Ledger.Keys;
 using Rynxs.Ledger.Merkle;
+using Rynxs.Ledger.Notes;
+using Rynxs.Ledger.Stores.Copying;
 using Rynxs.Ledger.Witnessing;
 using Rynxs.Server.Transparency;
 
@@ -33,11 +35,13 @@ internal static class PublishCommand
                 throw new CliException($"--witness-timeout: {seconds} is not within 1 to 60.", ExitCodes.Usage);
             }
 
-            string directory = ProofArguments.LedgerOf(parsed, path);
+            LedgerLocation location = ProofArguments.LocationOf(parsed, path);
             WitnessSetup witnesses = WitnessSetup.Read(parsed.GetValue(policy), parsed.GetValue(token));
             using KeyDirectory signing = KeyDirectory.Open(ProofArguments.KeyDirectoryOf(parsed, keys));
             using var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false });
-            await using var ledger = new AnchoredLedger(await FileLedger.OpenAsync(new FileLedgerOptions { Directory = directory }, cancellationToken));
+            ILedger stored = await location.OpenLedgerAsync(cancellationToken);
+            await using var ledger = new AnchoredLedger(stored);
+            var trees = (ITreeHost)stored; // Every location gives one.
             foreach (ChainId chain in ledger.ListChains())
             {
                 await ledger.OpenAsync(chain, new ChainOptions(), cancellationToken);
@@ -48,20 +52,22 @@ internal static class PublishCommand
                 {
                     Ledger = ledger,
                     Control = await ledger.OpenAsync(ChainId.Control, new ChainOptions(), cancellationToken),
-                    Trees = chain => new FileTreeStore(Path.Combine(directory, chain.RelativePath)),
+                    Trees = trees.TreeOf,
                     Keys = signing,
                     Witnesses = [.. witnesses.Endpoints.Select(endpoint => new WitnessClient(http, endpoint, TimeSpan.FromSeconds(seconds)))],
                     Quorum = witnesses.Quorum,
                 },
                 cancellationToken);
-            return Show(screen, await log.PublishAsync(cancellationToken), Path.Combine(directory, "control", FileTreeStore.DirectoryName, TilePath.Checkpoint));
+            TransparencyStatus status = await log.PublishAsync(cancellationToken);
+            byte[]? checkpoint = await trees.TreeOf(ChainId.Control).TryReadAsync(TilePath.Checkpoint, SignedNote.MaxBytes, cancellationToken);
+            return Show(screen, status, Encoding.UTF8.GetString(checkpoint ?? []));
         }));
         return command;
     }
 
     private static int Show(Screen screen, TransparencyStatus status, string checkpoint)
     {
-        screen.Text(File.ReadAllText(checkpoint));
+        screen.Text(checkpoint);
         foreach (WitnessReply reply in status.Witnesses)
         {
             screen.Note(string.Create(CultureInfo.InvariantCulture, $"witness {reply.Witness}: {reply.Outcome.ToString().ToLowerInvariant()}{(reply.Detail is null ? "" : ": " + reply.Detail)}"));
@@ -77,6 +83,7 @@ internal static class PublishCommand
             screen.Note("rynxs: fewer witnesses cosigned than the policy requires.");
         }
 
-        return status.Alarms.Count > 0 ? ExitCodes.VerificationFailed : status.QuorumMet ? ExitCodes.Ok : ExitCodes.Failure;
+        bool refused = status.Witnesses.Any(reply => reply.Outcome is WitnessOutcome.Ahead or WitnessOutcome.Refused);
+        return refused || status.Alarms.Count > 0 ? ExitCodes.VerificationFailed : status.QuorumMet ? ExitCodes.Ok : ExitCodes.Failure;
     }
 }

@@ -1,5 +1,8 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Rynxs.Cli.Client;
 using Rynxs.Cli.Terminal;
 using Rynxs.Ledger;
 using Rynxs.Ledger.Blobs;
@@ -17,7 +20,7 @@ internal static class RedactCommand
         var commitment = new Option<string[]>("--commitment") { Description = "The commitment whose text is erased (sha256:HEX). May be repeated.", HelpName = "SHA256" };
         var record = new Option<long[]>("--record") { Description = "Sequence of a record all of whose texts are erased. May be repeated.", HelpName = "SEQ" };
         var reason = new Option<string>("--reason") { Description = "Why; recorded, not secret, at most 500 characters.", HelpName = "TEXT", Required = true };
-        var command = new Command("redact", "Erases texts beside a chain and records who asked and why. The ledger must not be open elsewhere.")
+        var command = new Command("redact", "Erases texts beside a chain and records who asked and why. A server that has the ledger open is asked to do it.")
         {
             path, chain, commitment, record, reason,
         };
@@ -34,6 +37,11 @@ internal static class RedactCommand
             if (!Directory.Exists(Path.Combine(directory, id.RelativePath)))
             {
                 throw new CliException($"--chain: there is no chain {id}.");
+            }
+
+            if (parsed.GetValue(path) is null && await AskServerAsync(parsed, id, why, parsed.GetValue(record) ?? [], [.. (parsed.GetValue(commitment) ?? []).Select(Parse)], screen, cancellationToken))
+            {
+                return ExitCodes.Ok;
             }
 
             await using FileLedger ledger = await FileLedger.OpenAsync(new FileLedgerOptions { Directory = directory }, cancellationToken);
@@ -55,6 +63,30 @@ internal static class RedactCommand
             return ExitCodes.Ok;
         }));
         return command;
+    }
+
+    /// <summary>The server of the state directory, when one runs: it has the lock, and removes recordings of the same calls as well.</summary>
+    private static async Task<bool> AskServerAsync(
+        ParseResult parsed, ChainId chain, string reason, long[] records, Commitment[] commitments, Screen screen, CancellationToken cancellationToken)
+    {
+        if (ClientSettings.FromState(ClientSettings.StateDirectoryOf(parsed)) is not { } settings || records.Length + commitments.Length == 0)
+        {
+            return false;
+        }
+
+        var body = new JsonObject
+        {
+            ["chain"] = chain.RelativePath, ["reason"] = reason,
+            ["records"] = new JsonArray([.. records.Select(seq => (JsonNode)seq)]),
+            ["commitments"] = new JsonArray([.. commitments.Select(one => (JsonNode)one.Value)]),
+        };
+        using var client = new ApiClient(settings);
+        JsonElement answer = await client.SendAsync(HttpMethod.Post, "/api/v1/ledger/redact", body.ToJsonString(), cancellationToken) ?? default;
+        screen.Line(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{answer.GetProperty("erased").GetInt64()} of {answer.GetProperty("commitments").GetInt64()} texts erased from {chain}, and {answer.GetProperty("recordings").GetInt64()} recordings; the rest was not there"));
+        screen.Note("Backups, snapshots and old blocks of the device may still hold them, and so may what the agent wrote itself.");
+        return true;
     }
 
     private static Commitment Parse(string text) =>

@@ -17,7 +17,7 @@ internal static class WitnessCommand
     {
         var directory = new Option<string?>("--dir") { Description = "Its state and keys; 'witness' in the state directory without it.", HelpName = "DIR" };
         var listen = new Option<string>("--listen") { Description = "ADDRESS:PORT; port 0 takes a free one.", HelpName = "ADDRESS:PORT", DefaultValueFactory = _ => "127.0.0.1:8003" };
-        var logs = new Option<string[]>("--log-key") { Description = "Public key of a log to follow (vkey); its name is the origin. May be repeated.", HelpName = "VKEY", Required = true };
+        var logs = new Option<string[]>("--log-key") { Description = "Public key of a log to follow (vkey); its name is the origin. Or @FILE with one a line, read again at each request. May be repeated.", HelpName = "VKEY", Required = true };
         var name = new Option<string?>("--name") { Description = "Name for the first key, such as witness.example/w1; needed once.", HelpName = "NAME" };
         var token = new Option<string?>("--token-file") { Description = "File with the token that requests must carry.", HelpName = "FILE" };
         var open = new Option<bool>("--open") { Description = "Answer anyone: only checkpoints that a followed log signed are cosigned." };
@@ -29,7 +29,8 @@ internal static class WitnessCommand
         {
             string path = parsed.GetValue(directory) ?? Path.Combine(ClientSettings.StateDirectoryOf(parsed), "witness");
             string? secret = Token(parsed.GetValue(token), parsed.GetValue(open));
-            WitnessedLog[] followed = Logs(parsed.GetRequiredValue(logs));
+            string[] given = parsed.GetRequiredValue(logs);
+            WitnessedLog[] followed = Logs(given);
             using KeyDirectory keys = OpenKeys(Path.Combine(path, "keys"), parsed.GetValue(name));
             foreach (SigningKey key in keys.SigningAt(TimeProvider.System.GetUtcNow()))
             {
@@ -41,7 +42,7 @@ internal static class WitnessCommand
                 {
                     Listen = parsed.GetRequiredValue(listen),
                     Token = secret,
-                    Witness = new WitnessOptions { Directory = Path.Combine(path, "state"), Keys = keys, Logs = followed },
+                    Witness = new WitnessOptions { Directory = Path.Combine(path, "state"), Keys = keys, Logs = followed, ReadLogs = Rereading(given) },
                 },
                 screen, cancellationToken);
         }));
@@ -100,13 +101,30 @@ internal static class WitnessCommand
         return token is { Length: < 16 } ? throw new CliException("--token-file: a token has at least 16 characters.", ExitCodes.Usage) : token;
     }
 
-    private static WitnessedLog[] Logs(string[] texts)
+    /// <summary>Null when no key is in a file.</summary>
+    private static Func<IReadOnlyList<WitnessedLog>>? Rereading(string[] given) => !given.Any(text => text.StartsWith('@')) ? null : () =>
+    {
+        try
+        {
+            return Logs(given);
+        }
+        catch (CliException exception)
+        {
+            throw new InvalidDataException(exception.Message, exception);
+        }
+    };
+
+    private static WitnessedLog[] Logs(string[] given)
     {
         try
         {
             return
             [
-                .. texts.Select(VerifierKey.Parse)
+                .. given.SelectMany(text => text.StartsWith('@')
+                        ? Encoding.UTF8.GetString(ProofArguments.ReadFile("--log-key", text[1..], 64 * 1024))
+                            .Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)
+                        : [text])
+                    .Select(VerifierKey.Parse)
                     .Select(key => key.Type == NoteSignatureType.Ed25519 ? key : throw new CliException($"--log-key: {key} is a witness's key.", ExitCodes.Usage))
                     .GroupBy(key => key.Name, (origin, keys) => new WitnessedLog(origin, [.. keys])),
             ];

@@ -15,18 +15,21 @@ internal sealed partial class DenialLog(ChannelId channel, IEgressLog log, TimeP
     private static readonly TimeSpan Interval = TimeSpan.FromMinutes(1);
 
     private readonly Lock _lock = new();
-    private readonly Dictionary<Kind, Tally> _tallies = [];
+    private readonly Dictionary<DenialKind, Tally> _tallies = [];
 
     /// <summary>Counts one denial, and tells it when its kind was not told within the last minute. Never throws: a denial holds whether told or not.</summary>
-    public async ValueTask DenyAsync(HostName? host, int port, EgressDenial reason, string? rule, CancellationToken cancellationToken)
+    public ValueTask DenyAsync(HostName? host, int port, EgressDenial reason, string? rule, CancellationToken cancellationToken) =>
+        DenyAsync(new DenialKind(host, port, reason, rule), cancellationToken);
+
+    /// <inheritdoc cref="DenyAsync(HostName?, int, EgressDenial, string?, CancellationToken)"/>
+    public async ValueTask DenyAsync(DenialKind kind, CancellationToken cancellationToken)
     {
-        Kind kind = new(host, port, reason, rule);
         long count;
         lock (_lock)
         {
             if (!_tallies.ContainsKey(kind) && _tallies.Count >= MaxKinds)
             {
-                kind = new Kind(null, 0, reason, null);
+                kind = new DenialKind(null, 0, kind.Reason, null);
             }
 
             Tally tally = _tallies.GetValueOrDefault(kind);
@@ -46,10 +49,10 @@ internal sealed partial class DenialLog(ChannelId channel, IEgressLog log, TimeP
     /// <summary>Tells what was counted and is due. Run once a minute, and with <paramref name="everything"/> when the channel closes.</summary>
     public async Task FlushAsync(bool everything, CancellationToken cancellationToken)
     {
-        List<(Kind Kind, long Count)> due = [];
+        List<(DenialKind Kind, long Count)> due = [];
         lock (_lock)
         {
-            foreach ((Kind kind, Tally tally) in _tallies.ToArray())
+            foreach ((DenialKind kind, Tally tally) in _tallies.ToArray())
             {
                 bool isDue = everything || tally.ToldAt is not { } told || timeProvider.GetElapsedTime(told) >= Interval;
                 if (!isDue)
@@ -68,18 +71,18 @@ internal sealed partial class DenialLog(ChannelId channel, IEgressLog log, TimeP
             }
         }
 
-        foreach ((Kind kind, long count) in due)
+        foreach ((DenialKind kind, long count) in due)
         {
             await TellAsync(kind, count, cancellationToken).ConfigureAwait(false);
         }
     }
 
-    private async ValueTask TellAsync(Kind kind, long count, CancellationToken cancellationToken)
+    private async ValueTask TellAsync(DenialKind kind, long count, CancellationToken cancellationToken)
     {
         try
         {
             await log.WriteAsync(
-                new EgressEvent.Denied(kind.Host, kind.Port, kind.Reason, kind.Rule, count) { Channel = channel }, cancellationToken).ConfigureAwait(false);
+                new EgressEvent.Denied(kind.Host, kind.Port, kind.Reason, kind.Rule, count) { Channel = channel, Protocol = kind.Protocol, CouldBeGranted = kind.CouldBeGranted }, cancellationToken).ConfigureAwait(false);
         }
         catch (Exception e)
         {
@@ -96,9 +99,10 @@ internal sealed partial class DenialLog(ChannelId channel, IEgressLog log, TimeP
     [LoggerMessage(Level = LogLevel.Error, Message = "{Count} denials of channel {Channel} could not be recorded; they are kept and offered again")]
     private static partial void LogUntold(ILogger logger, Exception exception, string channel, long count);
 
-    private readonly record struct Kind(HostName? Host, int Port, EgressDenial Reason, string? Rule);
-
     /// <param name="Count">Denials that were not told yet.</param>
     /// <param name="ToldAt">When the kind was last told.</param>
     private readonly record struct Tally(long Count, long? ToldAt);
 }
+
+/// <summary>What makes denials equal.</summary>
+internal readonly record struct DenialKind(HostName? Host, int Port, EgressDenial Reason, string? Rule, EgressProtocol? Protocol = null, bool CouldBeGranted = false);

@@ -39,6 +39,12 @@ public sealed class EgressChannel : IAsyncDisposable
     /// <summary>Flows that are open now.</summary>
     public int OpenFlows => Flows.Count;
 
+    /// <summary>The model that decisions are made by now: what a policy's status reports is read back from here.</summary>
+    public EgressPolicyModel Enforced => Flows.Model;
+
+    /// <summary>Bytes of the flows that have ended, from and to the sandbox.</summary>
+    public (long Out, long In) Bytes => Flows.Bytes;
+
     internal FlowTable Flows { get; }
 
     internal HttpMessageInvoker Upstream { get; }

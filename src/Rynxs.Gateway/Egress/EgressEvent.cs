@@ -31,7 +31,14 @@ public abstract record EgressEvent
     /// <param name="Reason">Why.</param>
     /// <param name="Rule">The rule that denied or asks; null when none matched.</param>
     /// <param name="Count">How often since it was last told, at least 1.</param>
-    public sealed record Denied(HostName? Host, int Port, EgressDenial Reason, string? Rule, long Count) : EgressEvent;
+    public sealed record Denied(HostName? Host, int Port, EgressDenial Reason, string? Rule, long Count) : EgressEvent
+    {
+        /// <summary>What it would have carried; null when unknown.</summary>
+        public EgressProtocol? Protocol { get; init; }
+
+        /// <summary>Whether an approval could open it.</summary>
+        public bool CouldBeGranted { get; init; }
+    }
 }
 
 /// <summary>Names a channel: one sandbox.</summary>
@@ -99,6 +106,9 @@ public enum EgressDenial
 
     /// <summary>A name that resolved to an address nothing may connect to.</summary>
     Address,
+
+    /// <summary>A DNS question about a name that nothing allows. It was not passed on.</summary>
+    Name,
 
     /// <summary>More flows than the limits allow.</summary>
     Limit,

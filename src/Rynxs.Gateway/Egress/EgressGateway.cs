@@ -4,11 +4,13 @@ using System.Text;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Rynxs.Gateway.Channels;
 using Rynxs.Gateway.Egress.Forwarding;
 using Rynxs.Gateway.Egress.Listening;
 using Rynxs.Gateway.Egress.Tunnels;
@@ -25,6 +27,12 @@ public sealed record EgressGatewayOptions
 
     /// <summary>Looks names up; the host's resolver by default.</summary>
     public INameResolver Resolver { get; init; } = new SystemNameResolver();
+
+    /// <summary>What the gateway itself serves over a channel, such as models; null for nothing but the way out.</summary>
+    public IChannelService? Service { get; init; }
+
+    /// <summary>Finds whose a channel is, for <see cref="Service"/>. A channel of nobody it knows is not served: the request meets the way out, which does not know the name either.</summary>
+    public FindCaller FindCaller { get; init; } = (_, _) => ValueTask.FromResult<GatewayCaller?>(null);
 
     /// <summary>Clock.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
@@ -84,7 +92,7 @@ public sealed class EgressGateway : IAsyncDisposable
             });
         });
         WebApplication server = builder.Build();
-        server.Run(HttpForwarder.HandleAsync);
+        server.Run(context => ServeAsync(context, options));
         await server.StartAsync(cancellationToken).ConfigureAwait(false);
         return new EgressGateway(options, server, connections, connector, options.LoggerFactory.CreateLogger("Rynxs.Gateway.Egress"));
     }
@@ -141,6 +149,20 @@ public sealed class EgressGateway : IAsyncDisposable
         await _server.StopAsync(drain.Token).ConfigureAwait(false);
         await _server.DisposeAsync().ConfigureAwait(false);
         _contexts.Dispose();
+    }
+
+    private static async Task ServeAsync(HttpContext context, EgressGatewayOptions options)
+    {
+        ChannelId channel = context.Features.GetRequiredFeature<EgressChannel>().Id;
+        if (options.Service is { } service
+            && service.Serves(context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget)
+            && await options.FindCaller(channel, context.RequestAborted).ConfigureAwait(false) is { } caller)
+        {
+            await service.ServeAsync(context, caller).ConfigureAwait(false);
+            return;
+        }
+
+        await HttpForwarder.HandleAsync(context).ConfigureAwait(false);
     }
 
     private static Socket Listen(string socketPath)

@@ -92,6 +92,18 @@ internal sealed class ByteBudget(long bytesOut, long bytesIn)
     private long _out = bytesOut;
     private long _in = bytesIn;
 
+    private long _countedOut;
+    private long _countedIn;
+
+    /// <summary>Of the flows that have ended.</summary>
+    public (long Out, long In) Counted => (Interlocked.Read(ref _countedOut), Interlocked.Read(ref _countedIn));
+
+    public void Count(long bytesOut, long bytesIn)
+    {
+        Interlocked.Add(ref _countedOut, bytesOut);
+        Interlocked.Add(ref _countedIn, bytesIn);
+    }
+
     public bool TrySpendOut(int bytes) => Interlocked.Add(ref _out, -bytes) >= 0;
 
     public bool TrySpendIn(int bytes) => Interlocked.Add(ref _in, -bytes) >= 0;

@@ -54,6 +54,9 @@ internal sealed partial class FlowTable : IAsyncDisposable
 
     public int Count => Volatile.Read(ref _count);
 
+    /// <summary>Bytes of the flows that have ended.</summary>
+    public (long Out, long In) Bytes => _budget.Counted;
+
     /// <summary>Swaps the policy; flows that it does not allow are cut before this returns.</summary>
     public void Replace(EgressPolicyModel model)
     {
@@ -80,7 +83,12 @@ internal sealed partial class FlowTable : IAsyncDisposable
         {
             Interlocked.Decrement(ref _count);
             EgressDenial denial = verdict is Verdict.Ask ? EgressDenial.ApprovalRequired : EgressDenial.Policy;
-            await _denials.DenyAsync(request.Host, request.Port, denial, verdict.Rule, cancellationToken).ConfigureAwait(false);
+            if (request.Host != EgressPolicy.ProbeHost)
+            {
+                bool grantable = EgressPolicy.CouldBeGranted(model, request, _timeProvider.GetUtcNow());
+                await _denials.DenyAsync(new DenialKind(request.Host, request.Port, denial, verdict.Rule, request.Protocol, grantable), cancellationToken).ConfigureAwait(false);
+            }
+
             return new Admission.Refused(denial);
         }
 
@@ -114,10 +122,27 @@ internal sealed partial class FlowTable : IAsyncDisposable
         }
     }
 
+    /// <summary>Whether DNS inside may answer a name; a refusal is counted as a denial. Nothing is looked up either way.</summary>
+    public async ValueTask<bool> MayResolveAsync(HostName host, CancellationToken cancellationToken)
+    {
+        if (EgressPolicy.MayResolve(_model, host, _timeProvider.GetUtcNow()))
+        {
+            return true;
+        }
+
+        if (host != EgressPolicy.ProbeHost)
+        {
+            await _denials.DenyAsync(host, 0, EgressDenial.Name, null, cancellationToken).ConfigureAwait(false);
+        }
+
+        return false;
+    }
+
     /// <summary>Ends a flow that was admitted, exactly once, and records how.</summary>
     public async ValueTask EndAsync(Flow flow, FlowEnd end)
     {
         EgressEvent.Closed closed = new(flow.Number, flow.BytesOut, flow.BytesIn, flow.CutFor ?? end) { Channel = _channel };
+        _budget.Count(flow.BytesOut, flow.BytesIn);
         Forget(flow);
         try
         {

@@ -4,6 +4,8 @@ using Rynxs.Ledger.Blobs;
 using Rynxs.Ledger.Canonical;
 using Rynxs.Ledger.Chains;
 using Rynxs.Ledger.Files;
+using Rynxs.Ledger.Merkle;
+using Rynxs.Ledger.Notes;
 using Rynxs.Ledger.Stores.S3;
 using Rynxs.Ledger.Stores.Sqlite;
 
@@ -16,6 +18,7 @@ namespace Rynxs.Ledger.Stores.Copying;
 public static class LedgerCopy
 {
     private const int BatchBytes = 4 * 1024 * 1024;
+    private const int MaxTileBytes = 64 * 1024;
 
     /// <summary>Copies all chains.</summary>
     /// <param name="source">What to copy; it may be live: what is committed when its chain's turn comes is copied.</param>
@@ -32,11 +35,18 @@ public static class LedgerCopy
         ArgumentNullException.ThrowIfNull(report);
         foreach (ChainId id in await source.ListChainsAsync(cancellationToken).ConfigureAwait(false))
         {
+            // Before the records: they are read to their end after it, so what it covers will be in the target.
+            byte[]? checkpoint = await source.OpenTree(id).TryReadAsync(TilePath.Checkpoint, SignedNote.MaxBytes, cancellationToken).ConfigureAwait(false);
             (IChainStore store, FoundChain found) = await OpenAsync(target, id, cancellationToken).ConfigureAwait(false);
             await using (store.ConfigureAwait(false))
             {
                 long blobs = await CopyBlobsAsync(source, store, target, id, found, cancellationToken).ConfigureAwait(false);
                 ChainHead head = await CopyRecordsAsync(source, store, id, found, cancellationToken).ConfigureAwait(false);
+                if (checkpoint is not null && target is ITreeHost trees)
+                {
+                    await CopyTreeAsync(source.OpenTree(id), trees.TreeOf(id), checkpoint, id, head, cancellationToken).ConfigureAwait(false);
+                }
+
                 report(new CopiedChain(id, found.Head, head, blobs));
             }
         }
@@ -72,7 +82,7 @@ public static class LedgerCopy
                 }
 
                 lines = lines[length..];
-                if (batch.WrittenCount >= BatchBytes || count == LedgerChain.CommitRecords)
+                if (batch.WrittenCount >= BatchBytes || count == Committer.CommitRecords)
                 {
                     await CommitAsync().ConfigureAwait(false);
                 }
@@ -149,6 +159,51 @@ public static class LedgerCopy
         }
 
         return copied;
+    }
+
+    /// <summary>
+    /// The tiles under a checkpoint, then the checkpoint: so what was signed of the chain still binds whoever goes on with the copy. That the tiles
+    /// give its root is checked in the target before it is written.
+    /// </summary>
+    private static async Task CopyTreeAsync(
+        ITreeStore from, ITreeStore to, byte[] note, ChainId id, ChainHead head, CancellationToken cancellationToken)
+    {
+        TreeCheckpoint checkpoint;
+        try
+        {
+            checkpoint = TreeCheckpoint.Parse(SignedNote.Parse(note).Text);
+        }
+        catch (FormatException exception)
+        {
+            throw new LedgerCorruptException($"Chain {id}: the checkpoint was damaged: {exception.Message}", id.RelativePath, -1, null, null);
+        }
+
+        if (checkpoint.Size > head.Seq + 1)
+        {
+            throw new LedgerCorruptException(
+                $"Chain {id}: a checkpoint over {checkpoint.Size} records was signed, but there are {head.Seq + 1}.", id.RelativePath, head.Seq + 1, null, null);
+        }
+
+        var some = new List<TreeBlob>();
+        foreach (string path in TilePath.Under(checkpoint.Size))
+        {
+            byte[] content = await from.TryReadAsync(path, MaxTileBytes, cancellationToken).ConfigureAwait(false)
+                ?? throw new LedgerCorruptException($"Chain {id}: {path} of its tree is missing.", id.RelativePath, -1, null, null);
+            some.Add(new TreeBlob(path, content));
+            if (some.Count == 64)
+            {
+                await to.WriteAsync(some, cancellationToken).ConfigureAwait(false);
+                some.Clear();
+            }
+        }
+
+        await to.WriteAsync(some, cancellationToken).ConfigureAwait(false);
+        if (await TreeWriter.TryContinueAsync(to, checkpoint.Size, checkpoint.Root, cancellationToken).ConfigureAwait(false) is null)
+        {
+            throw new LedgerCorruptException($"Chain {id}: the tiles of its tree do not give the root that was signed.", id.RelativePath, -1, checkpoint.Root.ToString(), null);
+        }
+
+        await to.WriteAsync([new TreeBlob(TilePath.Checkpoint, note)], cancellationToken).ConfigureAwait(false);
     }
 
     private static async Task<HashSet<UInt128>> PresentAsync(ILedger target, ChainId id, CancellationToken cancellationToken)

@@ -1,4 +1,5 @@
 using Rynxs.Ledger.Files;
+using Rynxs.Ledger.Replay;
 using Rynxs.Ledger.Stores.S3;
 using Rynxs.Ledger.Stores.Sqlite;
 
@@ -70,6 +71,59 @@ public abstract record LedgerLocation
         S3 s3 => await S3Ledger.OpenAsync(s3.Options, cancellationToken).ConfigureAwait(false),
         _ => throw new System.Diagnostics.UnreachableException(),
     };
+
+    /// <summary>
+    /// The chains there for replay and forensics, the control chain first: everything that is stored of them, verified as it is read. Nothing stays
+    /// open between readings.
+    /// </summary>
+    /// <exception cref="FileNotFoundException">There is nothing.</exception>
+    /// <exception cref="LedgerUnavailableException">The store cannot be read.</exception>
+    public async Task<IReadOnlyList<LogSource>> OpenLogsAsync(CancellationToken cancellationToken)
+    {
+        if (this is Files files)
+        {
+            return LogSource.OpenAll(files.Directory);
+        }
+
+        LedgerReader reader = OpenReader();
+        await using (reader.ConfigureAwait(false))
+        {
+            IReadOnlyList<ChainId> chains = await reader.ListChainsAsync(cancellationToken).ConfigureAwait(false);
+            return chains.Count == 0
+                ? throw new FileNotFoundException($"There is no chain in {Name}.")
+                : [.. chains.OrderBy(id => id != ChainId.Control).Select(LogOf)];
+        }
+    }
+
+    /// <summary>For messages.</summary>
+    public string Name => this switch
+    {
+        Files files => files.Directory,
+        Sqlite sqlite => "sqlite:" + sqlite.Path,
+        S3 s3 => $"s3://{s3.Options.Bucket}/{s3.Options.Prefix}",
+        _ => throw new System.Diagnostics.UnreachableException(),
+    };
+
+    private LogSource LogOf(ChainId id) => new()
+    {
+        Chain = id.RelativePath,
+        Files = [$"{Name}, chain {id}"],
+        // What replays is synchronous, as reading files is; this is where it waits for a store.
+        Lines = () => LinesAsync(id).ToBlockingEnumerable(CancellationToken.None),
+    };
+
+    private async IAsyncEnumerable<ReadOnlyMemory<byte>> LinesAsync(ChainId id)
+    {
+        LedgerReader reader = OpenReader();
+        await using (reader.ConfigureAwait(false))
+        {
+            // Without the head that the store states: what lies behind it must show.
+            await foreach (RawLines lines in reader.ReadLinesAsync(id, 0, head: null, CancellationToken.None).ConfigureAwait(false))
+            {
+                yield return lines.Lines;
+            }
+        }
+    }
 
     /// <summary>Opens what is there for reading; takes no lock and changes nothing.</summary>
     /// <exception cref="FileNotFoundException">There is nothing.</exception>

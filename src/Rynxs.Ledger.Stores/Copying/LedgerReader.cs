@@ -4,6 +4,7 @@ using Microsoft.Win32.SafeHandles;
 using Rynxs.Ledger.Blobs;
 using Rynxs.Ledger.Chains;
 using Rynxs.Ledger.Files;
+using Rynxs.Ledger.Merkle;
 using Rynxs.Ledger.Stores.S3;
 using Rynxs.Ledger.Stores.Sqlite;
 
@@ -31,6 +32,9 @@ public abstract class LedgerReader : IAsyncDisposable
 
     /// <summary>Whole side-blob lines, in any order. Each item is valid until the next.</summary>
     public abstract IAsyncEnumerable<ReadOnlyMemory<byte>> ReadBlobsAsync(ChainId id, CancellationToken cancellationToken);
+
+    /// <summary>The Merkle tree of a chain, for reading. Valid until the reader is disposed.</summary>
+    public abstract ITreeStore OpenTree(ChainId id);
 
     /// <inheritdoc/>
     public virtual ValueTask DisposeAsync()
@@ -80,6 +84,8 @@ internal sealed class FileLedgerReader : LedgerReader
             yield return lines.Lines;
         }
     }
+
+    public override ITreeStore OpenTree(ChainId id) => new FileTreeStore(Path.Combine(_directory, id.RelativePath));
 
     private static async IAsyncEnumerable<RawLines> ReadAsync(
         IReadOnlyList<(long FirstSeq, string Path)> files, int maxLineBytes, [EnumeratorCancellation] CancellationToken cancellationToken)
@@ -147,6 +153,8 @@ internal sealed class SqliteLedgerReader : LedgerReader
 
     public override IAsyncEnumerable<ReadOnlyMemory<byte>> ReadBlobsAsync(ChainId id, CancellationToken cancellationToken) =>
         new SqliteChainReader(_path, id, Find(id).Row).ReadBlobsAsync(cancellationToken);
+
+    public override ITreeStore OpenTree(ChainId id) => new SqliteTreeStore(_path, id, writer: null, throwIfFenced: null);
 
     private (long Row, ChainHead Head) Find(ChainId id) => Read(reader =>
     {
@@ -221,6 +229,8 @@ internal sealed class S3LedgerReader(S3LedgerOptions options) : LedgerReader
         _client.Dispose();
         await base.DisposeAsync().ConfigureAwait(false);
     }
+
+    public override ITreeStore OpenTree(ChainId id) => new S3TreeStore(_client, options, new S3Keys(options.Prefix, id), comparesAndSwaps: true);
 
     private S3ChainReader Reader(ChainId id) => new(_client, options, new S3Keys(options.Prefix, id));
 }

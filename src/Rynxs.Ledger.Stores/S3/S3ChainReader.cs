@@ -171,7 +171,7 @@ internal sealed class S3ChainReader(S3Client client, S3LedgerOptions options, S3
     private async IAsyncEnumerable<long> ListFrom(long fromSeq, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         // A batch has at most CommitRecords records, so the one that holds the sequence begins at most that far before it.
-        long after = fromSeq - LedgerChain.CommitRecords;
+        long after = fromSeq - Committer.CommitRecords;
         string? start = after < 0 ? null : keys.Batch(after);
         string? continuation = null;
         long? before = null;

@@ -185,6 +185,33 @@ internal sealed class S3Client : IDisposable
         }
     }
 
+    /// <summary>Writes an object whose content its key decides: repeating it changes nothing.</summary>
+    /// <exception cref="LedgerUnavailableException">It may not be there.</exception>
+    public Task PutAsync(string bucket, string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
+        RetryAsync(
+            $"writing {bucket}/{key}",
+            async () =>
+            {
+                await _s3.PutObjectAsync(Put(bucket, key, content, ifNoneMatch: null), cancellationToken).ConfigureAwait(false);
+                return true;
+            },
+            whenAbsent: null,
+            cancellationToken);
+
+    /// <summary>Removes an object; false when that failed, or is forbidden.</summary>
+    public async Task<bool> TryDeleteAsync(string bucket, string key, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await _s3.DeleteObjectAsync(bucket, key, cancellationToken).ConfigureAwait(false);
+            return true;
+        }
+        catch (Exception exception) when (!cancellationToken.IsCancellationRequested && Classify(exception) is not null)
+        {
+            return false;
+        }
+    }
+
     /// <summary>Adds a locked version to a versioned bucket, under a name that was won elsewhere; repeating it adds an equal version.</summary>
     /// <exception cref="LedgerUnavailableException">It is not there.</exception>
     public Task PutLockedAsync(string bucket, string key, ReadOnlyMemory<byte> content, DateTime until, CancellationToken cancellationToken) =>

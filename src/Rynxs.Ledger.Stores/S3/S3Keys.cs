@@ -4,7 +4,7 @@ namespace Rynxs.Ledger.Stores.S3;
 
 /// <summary>
 /// Where a chain's objects lie: <c>PREFIX/CHAIN/records/SEQ.batch</c> (20 digits, the sequence of its first record),
-/// <c>PREFIX/CHAIN/blobs/SEQ-KEY.jsonl</c>, <c>PREFIX/CHAIN/head.json</c>.
+/// <c>PREFIX/CHAIN/blobs/SEQ-KEY.jsonl</c>, <c>PREFIX/CHAIN/head.json</c>, <c>PREFIX/CHAIN/tlog/PATH</c> (the tree).
 /// </summary>
 internal sealed class S3Keys(string prefix, ChainId chain)
 {
@@ -15,6 +15,9 @@ internal sealed class S3Keys(string prefix, ChainId chain)
     public string Records => _root + "records/";
 
     public string Blobs => _root + "blobs/";
+
+    /// <summary>Where the chain's Merkle tree lies.</summary>
+    public string Tree => _root + "tlog/";
 
     public string Head => _root + "head.json";
 

@@ -1,4 +1,5 @@
 using Rynxs.Ledger.Chains;
+using Rynxs.Ledger.Merkle;
 
 namespace Rynxs.Ledger.Stores.S3;
 
@@ -6,19 +7,21 @@ namespace Rynxs.Ledger.Stores.S3;
 /// A ledger in an S3 bucket. There is no lock: opening a chain begins a new epoch, and that fences whoever had it. Leadership is decided
 /// elsewhere (a Lease); the conditional write makes sure that a wrong decision cannot fork the chain.
 /// </summary>
-public sealed class S3Ledger : ILedger
+public sealed class S3Ledger : ILedger, ITreeHost
 {
     private const int OpeningAttempts = 10;
 
     private readonly S3Client _client;
     private readonly S3LedgerOptions _options;
+    private readonly bool _comparesAndSwaps;
     private readonly bool _writesHead;
     private readonly IReadOnlyList<ChainId> _found;
     private readonly ChainSet _chains;
 
-    private S3Ledger(S3Client client, S3LedgerOptions options, bool writesHead, IReadOnlyList<ChainId> found)
+    private S3Ledger(S3Client client, S3LedgerOptions options, bool comparesAndSwaps, IReadOnlyList<ChainId> found)
     {
-        (_client, _options, _writesHead, _found) = (client, options, writesHead, found);
+        (_client, _options, _comparesAndSwaps, _found) = (client, options, comparesAndSwaps, found);
+        _writesHead = comparesAndSwaps && options.HeadCache != S3HeadCache.Off;
         _chains = new ChainSet(OpenChainAsync);
     }
 
@@ -42,7 +45,7 @@ public sealed class S3Ledger : ILedger
             S3ProbeReport report = await new S3Probe(client, options).RunAsync(thorough: false, cancellationToken).ConfigureAwait(false);
             report.ThrowIfUnfit(options.Bucket);
             IReadOnlyList<ChainId> found = await S3Chains.ListAsync(client, options, cancellationToken).ConfigureAwait(false);
-            return new S3Ledger(client, options, options.HeadCache != S3HeadCache.Off && report.ComparesAndSwaps, found);
+            return new S3Ledger(client, options, report.ComparesAndSwaps, found);
         }
         catch
         {
@@ -68,6 +71,13 @@ public sealed class S3Ledger : ILedger
     /// <summary>The chains that were there when the ledger was opened, and those that were opened since, in ordinal order of their paths.</summary>
     public IReadOnlyList<ChainId> ListChains() =>
         [.. _found.Union(_chains.Ids).OrderBy(chain => chain.RelativePath, StringComparer.Ordinal)];
+
+    /// <inheritdoc/>
+    public ITreeStore TreeOf(ChainId id)
+    {
+        ArgumentNullException.ThrowIfNull(id);
+        return new S3TreeStore(_client, _options, new S3Keys(_options.Prefix, id), _comparesAndSwaps);
+    }
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()

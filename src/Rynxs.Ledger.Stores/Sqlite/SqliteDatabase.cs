@@ -8,7 +8,8 @@ namespace Rynxs.Ledger.Stores.Sqlite;
 internal sealed class SqliteDatabase : IDisposable
 {
     private const int ApplicationId = 0x52594C47; // "RYLG"
-    private const int SchemaVersion = 1;
+    /// <summary>1 has no trees: it is read as it is, and gets the table when it is opened for writing.</summary>
+    private const int SchemaVersion = 2;
 
     /// <summary>records.line and blobs.line are the lines of the file format, newline included: what was hashed is what is stored.</summary>
     private const string Schema = """
@@ -18,6 +19,12 @@ internal sealed class SqliteDatabase : IDisposable
             chain INTEGER NOT NULL REFERENCES chains (id), seq INTEGER NOT NULL, line BLOB NOT NULL, PRIMARY KEY (chain, seq)) WITHOUT ROWID;
         CREATE TABLE blobs (
             chain INTEGER NOT NULL REFERENCES chains (id), commitment TEXT NOT NULL, line BLOB NOT NULL, PRIMARY KEY (chain, commitment));
+        """;
+
+    /// <summary>The chains' Merkle trees, by their tlog-tiles paths.</summary>
+    private const string Trees = """
+        CREATE TABLE trees (
+            chain INTEGER NOT NULL REFERENCES chains (id), path TEXT NOT NULL, content BLOB NOT NULL, PRIMARY KEY (chain, path)) WITHOUT ROWID;
         """;
 
     private SqliteDatabase(string path, SqliteConnection writer) => (Path, Writer) = (path, writer);
@@ -84,6 +91,9 @@ internal sealed class SqliteDatabase : IDisposable
         }
     }
 
+    /// <summary>False for a database of version 1 that no newer program has written to.</summary>
+    public static bool HasTrees(SqliteConnection connection) => Number(connection, "PRAGMA user_version") >= 2;
+
     public static void Execute(SqliteConnection connection, string sql)
     {
         using SqliteCommand command = connection.CreateCommand();
@@ -127,10 +137,16 @@ internal sealed class SqliteDatabase : IDisposable
         if (Number(writer, "PRAGMA application_id") == 0 && Number(writer, "SELECT count(*) FROM sqlite_master") == 0)
         {
             Execute(writer, Schema);
-            Execute(writer, string.Create(CultureInfo.InvariantCulture, $"PRAGMA application_id = {ApplicationId}; PRAGMA user_version = {SchemaVersion}"));
+            Execute(writer, string.Create(CultureInfo.InvariantCulture, $"PRAGMA application_id = {ApplicationId}; PRAGMA user_version = 1"));
         }
 
         ThrowIfOther(path, writer);
+        if (!HasTrees(writer))
+        {
+            Execute(writer, Trees);
+            Execute(writer, string.Create(CultureInfo.InvariantCulture, $"PRAGMA user_version = {SchemaVersion}"));
+        }
+
         transaction.Commit();
         LinuxFile.SyncDirectory(System.IO.Path.GetDirectoryName(path) ?? "/");
     }
@@ -143,10 +159,10 @@ internal sealed class SqliteDatabase : IDisposable
         }
 
         long version = Number(connection, "PRAGMA user_version");
-        if (version != SchemaVersion)
+        if (version is < 1 or > SchemaVersion)
         {
             throw new LedgerCorruptException(
-                $"{path} has schema version {version}; this program reads version {SchemaVersion}.", path, -1,
+                $"{path} has schema version {version}; this program reads versions up to {SchemaVersion}.", path, -1,
                 SchemaVersion.ToString(CultureInfo.InvariantCulture), version.ToString(CultureInfo.InvariantCulture));
         }
     }

@@ -1,12 +1,13 @@
 using Microsoft.Data.Sqlite;
 using Rynxs.Ledger.Chains;
 using Rynxs.Ledger.Files;
+using Rynxs.Ledger.Merkle;
 
 namespace Rynxs.Ledger.Stores.Sqlite;
 
 /// <summary>A ledger in one SQLite file (write-ahead log, synced at every commit): one writer, many readers.</summary>
 /// <remarks>The lock file keeps a second writer out; the epoch in the database, compared in every commit, makes sure of it.</remarks>
-public sealed class SqliteLedger : ILedger
+public sealed class SqliteLedger : ILedger, ITreeHost
 {
     /// <summary>Newest records of a chain that are verified when it is opened. All of them: <c>rynxs ledger verify</c>.</summary>
     private const int VerifiedAtOpening = 1000;
@@ -70,6 +71,13 @@ public sealed class SqliteLedger : ILedger
         {
             throw SqliteFailure.Unavailable(_database.Path, exception);
         }
+    }
+
+    /// <inheritdoc/>
+    public ITreeStore TreeOf(ChainId id)
+    {
+        ArgumentNullException.ThrowIfNull(id);
+        return new SqliteTreeStore(_database.Path, id, _database, _lock.ThrowIfLost);
     }
 
     /// <inheritdoc/>

@@ -55,11 +55,13 @@ public sealed class TransparencyLog
     private readonly ChainTree _control;
     private readonly Dictionary<ChainId, ChainTree> _agents = [];
     private readonly Dictionary<ChainId, string> _alarms = [];
+    private IReadOnlyList<WitnessClient> _witnesses;
+    private Func<IReadOnlyCollection<NoteSignature>, bool>? _quorum;
     private volatile TransparencyStatus _status;
 
     private TransparencyLog(TransparencyLogOptions options, ChainTree control)
     {
-        (_options, _control) = (options, control);
+        (_options, _control, _witnesses, _quorum) = (options, control, options.Witnesses, options.Quorum);
         _status = new TransparencyStatus(control.Published, null, [], options.Quorum is null, []);
     }
 
@@ -81,6 +83,17 @@ public sealed class TransparencyLog
         ArgumentNullException.ThrowIfNull(options);
         ChainTree control = await OpenTreeAsync(options, options.Control, cancellationToken).ConfigureAwait(false);
         return new TransparencyLog(options, control);
+    }
+
+    /// <summary>
+    /// From the next checkpoint on these witnesses are asked, and this is enough; with a quorum the checkpoint that stands is completed by them, too.
+    /// Called by whoever calls <see cref="PublishAsync"/>.
+    /// </summary>
+    public void UseWitnesses(IReadOnlyList<WitnessClient> witnesses, Func<IReadOnlyCollection<NoteSignature>, bool>? quorum)
+    {
+        ArgumentNullException.ThrowIfNull(witnesses);
+        (_witnesses, _quorum) = (witnesses, quorum);
+        _status = _status with { QuorumMet = quorum is null, Witnesses = [] };
     }
 
     /// <summary>Anchors the agents' chains that grew, and publishes a checkpoint when the control chain grew or cosignatures were missing.</summary>
@@ -106,7 +119,7 @@ public sealed class TransparencyLog
         IReadOnlyList<WitnessReply> replies = await AskAsync(_control.Current, note, cancellationToken).ConfigureAwait(false);
         NoteSignature[] cosignatures = [.. replies.Select(reply => reply.Signature).OfType<NoteSignature>()];
         await _control.PublishAsync(note with { Signatures = [.. note.Signatures, .. cosignatures] }, cancellationToken).ConfigureAwait(false);
-        bool quorum = _options.Quorum is null || _options.Quorum(cosignatures);
+        bool quorum = _quorum is null || _quorum(cosignatures);
         return _status = new TransparencyStatus(_control.Published, now, replies, quorum, [.. _alarms.Values]);
     }
 
@@ -198,7 +211,7 @@ public sealed class TransparencyLog
     private async Task<IReadOnlyList<WitnessReply>> AskAsync(TreeCheckpoint checkpoint, SignedNote note, CancellationToken cancellationToken)
     {
         // Each witness reads tiles with a reader of its own: they are asked side by side.
-        return await Task.WhenAll(_options.Witnesses.Select(witness => witness.AskAsync(
+        return await Task.WhenAll(_witnesses.Select(witness => witness.AskAsync(
             checkpoint, note, (oldSize, token) => new TileReader(_control.Store, checkpoint.Size).ConsistencyAsync(oldSize, token), cancellationToken)))
             .ConfigureAwait(false);
     }

@@ -30,7 +30,10 @@ public static class BlobErasure
         return found;
     }
 
-    /// <summary>Records the erasing on the chain and erases. Nobody else may have the ledger open; the caller closes it afterwards without appending more.</summary>
+    /// <summary>
+    /// Records the erasing on the chain and erases. A chain of ours (<see cref="IErasableChain"/>) may be in use meanwhile; with another the caller closes the
+    /// ledger afterwards without appending more.
+    /// </summary>
     /// <param name="ledgerDirectory">Root of the ledger.</param>
     /// <param name="chain">The chain whose blobs are erased, open for writing.</param>
     /// <param name="commitments">What to erase.</param>
@@ -65,7 +68,9 @@ public static class BlobErasure
                 cancellationToken).ConfigureAwait(false);
             try
             {
-                erased += EraseLines(directory, commitment);
+                erased += chain is IErasableChain erasable
+                    ? await erasable.EraseBlobAsync(commitment, CancellationToken.None).ConfigureAwait(false) // Its record stands: it is carried out.
+                    : EraseLines(directory, commitment);
             }
             catch (Exception exception) when (AppendOnlyFile.IsStorageFailure(exception))
             {
@@ -101,7 +106,7 @@ public static class BlobErasure
         }
     }
 
-    private static int EraseLines(string directory, Commitment commitment)
+    internal static int EraseLines(string directory, Commitment commitment)
     {
         byte[] prefix = Encoding.UTF8.GetBytes(BlobLine.Prefix(commitment) + "\"");
         int erased = 0;
@@ -114,7 +119,40 @@ public static class BlobErasure
             }
         }
 
+        // What crashes left: drafts of files that were being written anew, and cut-off ends. They are nobody's records.
+        foreach (string path in Directory.EnumerateFiles(directory, "blobs-*.draft").Concat(
+            Directory.Exists(Path.Combine(directory, "torn")) ? Directory.EnumerateFiles(Path.Combine(directory, "torn")) : []).ToArray())
+        {
+            if (path.EndsWith(".draft", StringComparison.Ordinal) || Holds(path, prefix))
+            {
+                using (SafeFileHandle file = LedgerFile.OpenOrCreate(path))
+                {
+                    Overwrite(file, 0, RandomAccess.GetLength(file));
+                }
+
+                File.Delete(path);
+            }
+        }
+
         return erased;
+    }
+
+    private static bool Holds(string path, byte[] prefix)
+    {
+        using SafeFileHandle file = LedgerFile.OpenRead(path);
+        byte[] content = new byte[Math.Min(RandomAccess.GetLength(file), BlobLine.MaxBytes + CopyBytes)];
+        return content.AsSpan(0, RandomAccess.Read(file, content, 0)).IndexOf(prefix) >= 0;
+    }
+
+    private static void Overwrite(SafeFileHandle file, long offset, long length)
+    {
+        byte[] zeros = new byte[Math.Min(length, CopyBytes)];
+        for (long at = 0; at < length; at += zeros.Length)
+        {
+            RandomAccess.Write(file, zeros.AsSpan(0, (int)Math.Min(zeros.Length, length - at)), offset + at);
+        }
+
+        LinuxFile.SyncData(file);
     }
 
     private static (long Offset, long Length)? FindLine(string path, byte[] prefix)
@@ -147,13 +185,7 @@ public static class BlobErasure
         // The name goes to the new file first: whatever happens after, no reader finds half a line.
         File.Move(draft, path, overwrite: true);
         LinuxFile.SyncDirectory(Path.GetDirectoryName(path) ?? "/");
-        byte[] zeros = new byte[Math.Min(length, CopyBytes)];
-        for (long at = 0; at < length; at += zeros.Length)
-        {
-            RandomAccess.Write(old, zeros.AsSpan(0, (int)Math.Min(zeros.Length, length - at)), offset + at);
-        }
-
-        LinuxFile.SyncData(old);
+        Overwrite(old, offset, length);
     }
 
     private static void Copy(SafeFileHandle from, long start, long end, SafeFileHandle to, long target)

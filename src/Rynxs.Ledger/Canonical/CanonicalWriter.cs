@@ -23,21 +23,22 @@ internal readonly struct CanonicalWriter(ArrayBufferWriter<byte> output, bool al
     /// <exception cref="NonCanonicalException">The text holds a lone surrogate.</exception>
     public void WriteString(string text)
     {
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(Encoding.UTF8.GetMaxByteCount(text.Length));
-        try
+        // Straight into the output, between its quotes; only a text that needs an escape is written a second time.
+        Span<byte> space = output.GetSpan(Encoding.UTF8.GetMaxByteCount(text.Length) + 2);
+        if (Utf8.FromUtf16(text, space[1..^1], out _, out int written, replaceInvalidSequences: false) != OperationStatus.Done)
         {
-            OperationStatus status = Utf8.FromUtf16(text, buffer, out _, out int written, replaceInvalidSequences: false);
-            if (status != OperationStatus.Done)
-            {
-                throw new NonCanonicalException(LineDefect.InvalidUtf8, "A text holds a lone surrogate, which has no UTF-8 form.");
-            }
+            throw new NonCanonicalException(LineDefect.InvalidUtf8, "A text holds a lone surrogate, which has no UTF-8 form.");
+        }
 
-            WriteEscaped(buffer.AsSpan(0, written));
-        }
-        finally
+        ReadOnlySpan<byte> utf8 = space.Slice(1, written);
+        if (utf8.ContainsAny(Escaped))
         {
-            ArrayPool<byte>.Shared.Return(buffer);
+            WriteEscaped(utf8.ToArray());
+            return;
         }
+
+        space[0] = space[written + 1] = (byte)'"';
+        output.Advance(written + 2);
     }
 
     /// <summary>Writes a string value with its quotes; the text is valid UTF-8.</summary>
@@ -128,9 +129,13 @@ internal readonly struct CanonicalWriter(ArrayBufferWriter<byte> output, bool al
     /// <summary>The usual case: no key holds an escape, so the keys as they stand are the keys that are meant.</summary>
     private void WriteMembers(Span<JsonProperty> members, int depth)
     {
-        // UTF-8 order is code point order.
-        members.Sort(static (left, right) =>
-            JsonMarshal.GetRawUtf8PropertyName(left).SequenceCompareTo(JsonMarshal.GetRawUtf8PropertyName(right)));
+        // UTF-8 order is code point order. What was canonical before is in order already.
+        if (!AreInOrder(members))
+        {
+            members.Sort(static (left, right) =>
+                JsonMarshal.GetRawUtf8PropertyName(left).SequenceCompareTo(JsonMarshal.GetRawUtf8PropertyName(right)));
+        }
+
         output.Write("{"u8);
         for (int index = 0; index < members.Length; index++)
         {
@@ -141,6 +146,19 @@ internal readonly struct CanonicalWriter(ArrayBufferWriter<byte> output, bool al
         }
 
         output.Write("}"u8);
+    }
+
+    private static bool AreInOrder(ReadOnlySpan<JsonProperty> members)
+    {
+        for (int index = 1; index < members.Length; index++)
+        {
+            if (JsonMarshal.GetRawUtf8PropertyName(members[index - 1]).SequenceCompareTo(JsonMarshal.GetRawUtf8PropertyName(members[index])) > 0)
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 
     private void WriteEscapedMembers(Span<JsonProperty> members, int depth)
@@ -221,9 +239,10 @@ internal readonly struct CanonicalWriter(ArrayBufferWriter<byte> output, bool al
         }
 
         ThrowIfNotUtf8(raw);
-        output.Write("\""u8);
-        output.Write(raw);
-        output.Write("\""u8);
+        Span<byte> space = output.GetSpan(raw.Length + 2);
+        space[0] = space[raw.Length + 1] = (byte)'"';
+        raw.CopyTo(space[1..]);
+        output.Advance(raw.Length + 2);
     }
 
     /// <summary>Unescapes the inside of a JSON string that the tokeniser accepted.</summary>

@@ -16,6 +16,7 @@ internal sealed class CommitBuffer
     private readonly byte[] _current = new byte[64];
     private readonly byte[] _digest = new byte[32];
     private readonly byte[] _time = new byte[32];
+    private byte[] _hashed = new byte[1024]; // At most a record and a hash.
     private int _timeLength;
     private ArrayBufferWriter<byte> _lines = new(16 * 1024);
     private string _previousText = ChainPosition.Genesis;
@@ -60,11 +61,15 @@ internal sealed class CommitBuffer
 
         // One call over one span: for small records that costs half of an incremental hash.
         ReadOnlySpan<byte> content = _lines.WrittenSpan[(start + EventOffset)..];
-        byte[] hashed = ArrayPool<byte>.Shared.Rent(_previous.Length + content.Length);
-        _previous.CopyTo(hashed, 0);
-        content.CopyTo(hashed.AsSpan(_previous.Length));
-        SHA256.HashData(hashed.AsSpan(0, _previous.Length + content.Length), _digest);
-        ArrayPool<byte>.Shared.Return(hashed);
+        int hashedBytes = _previous.Length + content.Length;
+        if (_hashed.Length < hashedBytes)
+        {
+            _hashed = new byte[Math.Max(hashedBytes, _hashed.Length * 2)];
+        }
+
+        _previous.CopyTo(_hashed, 0);
+        content.CopyTo(_hashed.AsSpan(_previous.Length));
+        SHA256.HashData(_hashed.AsSpan(0, hashedBytes), _digest);
         Convert.TryToHexStringLower(_digest, _current, out _);
 
         _lines.Write(",\"event_hash\":\""u8);

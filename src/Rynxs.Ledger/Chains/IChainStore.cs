@@ -33,6 +33,11 @@ internal interface IChainStore : IAsyncDisposable
     /// <summary>The blob behind a well-formed commitment, or null.</summary>
     /// <exception cref="LedgerCorruptException">The stored content is not what the commitment says.</exception>
     Task<SideBlob?> FindBlobAsync(Commitment commitment, CancellationToken cancellationToken);
+
+    /// <summary>Removes the blob behind a commitment while commits go on; the number of copies. A store that cannot says so.</summary>
+    /// <exception cref="LedgerUnavailableException">It cannot be removed.</exception>
+    Task<int> EraseBlobAsync(Commitment commitment, CancellationToken cancellationToken) =>
+        throw new LedgerUnavailableException("Texts are erased from ledgers in files only.");
 }
 
 /// <summary>Consecutive lines as a store holds them.</summary>

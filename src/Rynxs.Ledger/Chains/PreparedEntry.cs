@@ -22,26 +22,33 @@ internal sealed class PreparedEntry
     /// <summary>What the chain adds at most: two 19-digit numbers, epoch, time, the hashes and their keys.</summary>
     private const int AddedBytes = 320;
 
-    private readonly ArrayBufferWriter<byte> _text;
+    /// <summary>A scratch buffer that grew beyond this is not kept.</summary>
+    private const int KeptBytes = 64 * 1024;
+
+    // Entries are prepared on their callers' threads, one at a time each; what is kept of an entry is an array of its exact length.
+    [ThreadStatic]
+    private static ArrayBufferWriter<byte>? t_scratch;
+
+    private readonly byte[] _text;
     private readonly int _middle;
     private readonly int _tail;
     private readonly int _type;
 
-    private PreparedEntry(ArrayBufferWriter<byte> text, int middle, int tail, int type, IReadOnlyList<BlobLine> blobs, string? key, string content)
+    private PreparedEntry(byte[] text, int middle, int tail, int type, IReadOnlyList<BlobLine> blobs, string? key, string content)
     {
         (_text, _middle, _tail, _type) = (text, middle, tail, type);
         (Key, Content) = (key, content);
         Blobs = blobs;
-        Bytes = text.WrittenCount + AddedBytes + blobs.Sum(blob => (long)blob.Line.Length);
+        Bytes = text.Length + AddedBytes + (blobs.Count == 0 ? 0 : blobs.Sum(blob => (long)blob.Line.Length));
     }
 
-    public ReadOnlySpan<byte> Head => _text.WrittenSpan[.._middle];
+    public ReadOnlySpan<byte> Head => _text.AsSpan(.._middle);
 
-    public ReadOnlySpan<byte> Middle => _text.WrittenSpan[_middle.._tail];
+    public ReadOnlySpan<byte> Middle => _text.AsSpan(_middle.._tail);
 
-    public ReadOnlySpan<byte> Tail => _text.WrittenSpan[_tail.._type];
+    public ReadOnlySpan<byte> Tail => _text.AsSpan(_tail.._type);
 
-    public ReadOnlySpan<byte> Type => _text.WrittenSpan[_type..];
+    public ReadOnlySpan<byte> Type => _text.AsSpan(_type..);
 
     public IReadOnlyList<BlobLine> Blobs { get; }
 
@@ -54,6 +61,9 @@ internal sealed class PreparedEntry
     /// <summary>Upper bound of what it adds to a commit.</summary>
     public long Bytes { get; }
 
+    /// <summary>Where its commit recorded it; set by the commit.</summary>
+    public AppendedRecord Place { get; set; }
+
     /// <exception cref="ArgumentException">The entry has no canonical form, or is too large.</exception>
     public static PreparedEntry Prepare(LedgerEntry entry, string writerId)
     {
@@ -64,7 +74,8 @@ internal sealed class PreparedEntry
             throw new ArgumentException($"IdempotencyKey: 1 to {IdempotencyWindow.MaxKeyLength} characters.", nameof(entry));
         }
 
-        var text = new ArrayBufferWriter<byte>(1024);
+        ArrayBufferWriter<byte> text = t_scratch ??= new ArrayBufferWriter<byte>(1024);
+        text.ResetWrittenCount();
         try
         {
             var json = new CanonicalWriter(text, allowFloats: false);
@@ -121,11 +132,15 @@ internal sealed class PreparedEntry
                     + $"at most {LedgerLimits.MaxRecordBytes} are allowed. Put long text into a side blob.", nameof(entry));
             }
 
-            return new PreparedEntry(text, middle, tail, type, PrepareBlobs(entry.Blobs), entry.IdempotencyKey, content);
+            return new PreparedEntry(text.WrittenSpan.ToArray(), middle, tail, type, PrepareBlobs(entry.Blobs), entry.IdempotencyKey, content);
         }
         catch (NonCanonicalException exception)
         {
             throw new ArgumentException($"{entry.Payload.EventType}: {exception.Message}", nameof(entry), exception);
+        }
+        finally
+        {
+            t_scratch = text.Capacity > KeptBytes ? null : text;
         }
     }
 

@@ -110,6 +110,20 @@ public sealed record ActionFailed : LedgerPayload
     public string? DesiredHash { get; init; }
 }
 
+/// <summary>What an applied action had brought about is no longer as it was: somebody else changed or removed it. The action is to be run again.</summary>
+public sealed record DriftObserved : LedgerPayload
+{
+    /// <inheritdoc/>
+    public override string EventType => nameof(DriftObserved);
+
+    public required string ActionId { get; init; }
+    public required string ActionType { get; init; }
+    public required string Target { get; init; }
+
+    /// <summary>The objects that differ, as <c>KIND/NAMESPACE/NAME</c>.</summary>
+    public required IReadOnlyList<string> Objects { get; init; }
+}
+
 /// <summary>Why an action failed: names and codes only, no message text (messages may carry secrets).</summary>
 /// <param name="Type">Class of the failure.</param>
 /// <param name="Code">Stable code.</param>

@@ -25,15 +25,22 @@ public abstract record LedgerPayload
     private static readonly JsonSerializerOptions Strict = new(LedgerPayloadContext.Default.Options)
     {
         Encoder = new WellFormedTextEncoder(),
-        TypeInfoResolver = LedgerPayloadContext.Default.WithAddedModifier(LeaveOutEventType),
+        TypeInfoResolver = LedgerPayloadContext.Default.WithAddedModifier(Shape),
     };
 
     /// <summary>The type stands in the record. JsonIgnore is not inherited by the overrides, so each of them would repeat it.</summary>
-    private static void LeaveOutEventType(JsonTypeInfo type)
+    private static void Shape(JsonTypeInfo type)
     {
         if (type.Properties.FirstOrDefault(property => property.Name == "event_type") is { } repeated)
         {
             type.Properties.Remove(repeated);
+        }
+
+        // In the order of canonical JSON, so that nothing needs to be sorted when the payload is written in it.
+        int order = 0;
+        foreach (JsonPropertyInfo property in type.Properties.OrderBy(property => property.Name, StringComparer.Ordinal).ToArray())
+        {
+            property.Order = order++;
         }
     }
 }
@@ -54,6 +61,7 @@ public sealed record CommittedText(string Commitment, long Bytes, long? CutBytes
 [JsonSerializable(typeof(ActionsDecided))]
 [JsonSerializable(typeof(ActionApplied))]
 [JsonSerializable(typeof(ActionFailed))]
+[JsonSerializable(typeof(DriftObserved))]
 [JsonSerializable(typeof(LedgerOpened))]
 [JsonSerializable(typeof(LedgerPruned))]
 [JsonSerializable(typeof(ResourceMutated))]
@@ -73,7 +81,13 @@ public sealed record CommittedText(string Commitment, long Bytes, long? CutBytes
 [JsonSerializable(typeof(SandboxEnded))]
 [JsonSerializable(typeof(SandboxViolation))]
 [JsonSerializable(typeof(CredentialDisclosed))]
+[JsonSerializable(typeof(EgressOpened))]
+[JsonSerializable(typeof(EgressClosed))]
+[JsonSerializable(typeof(EgressDenied))]
 [JsonSerializable(typeof(SessionRecorded))]
+[JsonSerializable(typeof(InferenceStarted))]
+[JsonSerializable(typeof(InferenceCompleted))]
+[JsonSerializable(typeof(InferenceDenied))]
 [JsonSerializable(typeof(LeadershipAcquired))]
 [JsonSerializable(typeof(LeadershipLost))]
 [JsonSerializable(typeof(WriterFenced))]

@@ -45,7 +45,7 @@ public sealed record ExportedEvent(string Chain, LogRecord Record)
             _ => ExportSeverity.Low,
         },
         nameof(WriterFenced) => ExportSeverity.High,
-        nameof(RequestDenied) => ExportSeverity.Medium,
+        nameof(RequestDenied) or nameof(EgressDenied) => ExportSeverity.Medium,
         nameof(PolicyDecided) when Record.PayloadText("verdict"u8) == "deny" => ExportSeverity.Medium,
         nameof(ToolOutcome) when Record.PayloadText("status"u8) == "unknown" => ExportSeverity.Medium,
         nameof(ActionFailed) or nameof(LeadershipLost) or nameof(CredentialDisclosed) => ExportSeverity.Low,
@@ -53,7 +53,7 @@ public sealed record ExportedEvent(string Chain, LogRecord Record)
     };
 
     /// <summary>True when the record tells of a refusal or a failure.</summary>
-    public bool Failed => Record.Type is nameof(RequestDenied) or nameof(ActionFailed) or nameof(WriterFenced)
+    public bool Failed => Record.Type is nameof(RequestDenied) or nameof(EgressDenied) or nameof(ActionFailed) or nameof(WriterFenced)
         || (Record.Type == nameof(PolicyDecided) && Record.PayloadText("verdict"u8) == "deny")
         || (Record.Type == nameof(ToolOutcome) && Record.PayloadText("status"u8) != "ok");
 }

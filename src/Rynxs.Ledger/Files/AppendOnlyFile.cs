@@ -24,8 +24,10 @@ internal sealed class AppendOnlyFile(string path, SafeFileHandle file, long leng
     public FileIdentity Identify() => LinuxFile.Identify(file);
 
     /// <summary>Creates a file durably: its name too is on disk when this returns.</summary>
-    /// <exception cref="IOException">It exists, or it cannot be created; then nothing is left of it.</exception>
-    public static AppendOnlyFile Create(string path)
+    /// <param name="path">Its name.</param>
+    /// <param name="isLost">Whether this process has lost the right to change names there.</param>
+    /// <exception cref="IOException">It exists, or it cannot be created; then the name is free, or another writer's.</exception>
+    public static AppendOnlyFile Create(string path, Func<bool> isLost)
     {
         SafeFileHandle file = LedgerFile.CreateNew(path);
         try
@@ -35,8 +37,9 @@ internal sealed class AppendOnlyFile(string path, SafeFileHandle file, long leng
         }
         catch
         {
+            long mine = LinuxFile.Identify(file).Inode;
             file.Dispose();
-            File.Delete(path); // So that the next attempt finds the name free.
+            AsideFile.Move(path, mine, isLost); // So that the next attempt finds the name free.
             throw;
         }
     }
@@ -53,8 +56,9 @@ internal sealed class AppendOnlyFile(string path, SafeFileHandle file, long leng
         {
             RandomAccess.Write(file, bytes, Length);
         }
-        catch (Exception exception) when (IsStorageFailure(exception))
+        catch (Exception exception) when (IsStorageFailure(exception) || exception is ArgumentOutOfRangeException)
         {
+            // .NET says the last for EFBIG: the largest file of the file system, or of the process.
             CutBack($"Writing {Path} failed, and so did cutting off the part that was written");
             throw new LedgerUnavailableException($"Writing {Path} failed: {exception.Message}", exception);
         }

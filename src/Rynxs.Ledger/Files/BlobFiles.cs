@@ -19,18 +19,22 @@ internal sealed class BlobFiles : IDisposable
 
     private readonly string _directory;
     private readonly long _maxFileBytes;
+    private readonly Func<bool> _isLost;
     private readonly Lock _gate = new();
+
+    /// <summary>Held while the files change: a commit's blobs are appended, or one is erased.</summary>
+    private readonly Lock _changing = new();
     private readonly Dictionary<string, Position> _newest = [];
     private readonly Queue<string> _age = [];
     private AppendOnlyFile? _live;
     private int _liveNumber;
 
-    private BlobFiles(string directory, long maxFileBytes) => (_directory, _maxFileBytes) = (directory, maxFileBytes);
+    private BlobFiles(string directory, long maxFileBytes, Func<bool> isLost) => (_directory, _maxFileBytes, _isLost) = (directory, maxFileBytes, isLost);
 
     /// <summary>Opens the newest file and sets a torn last line aside: no record refers to it, because blobs are durable before records.</summary>
-    public static BlobFiles Open(string directory, long maxFileBytes)
+    public static BlobFiles Open(string directory, long maxFileBytes, Func<bool> isLost)
     {
-        var blobs = new BlobFiles(directory, maxFileBytes);
+        var blobs = new BlobFiles(directory, maxFileBytes, isLost);
         List<(int Number, string Path)> files = List(directory);
         if (files.Count == 0)
         {
@@ -63,6 +67,47 @@ internal sealed class BlobFiles : IDisposable
     /// <summary>Makes blobs durable.</summary>
     /// <exception cref="LedgerUnavailableException">They are not.</exception>
     public void Append(IReadOnlyList<BlobLine> lines)
+    {
+        lock (_changing)
+        {
+            AppendLocked(lines);
+        }
+    }
+
+    /// <summary>Removes the blob behind a commitment from every file, also from the one that is appended to; the number of copies.</summary>
+    /// <exception cref="LedgerUnavailableException">It cannot be removed, or the file cannot be opened again: then nothing can be appended, either.</exception>
+    public int Erase(Commitment commitment)
+    {
+        lock (_changing)
+        {
+            try
+            {
+                int erased = BlobErasure.EraseLines(_directory, commitment);
+                lock (_gate)
+                {
+                    // Lines behind it have moved; what is still there is found again by reading.
+                    _newest.Clear();
+                    _age.Clear();
+                }
+
+                if (erased > 0 && _live is { HasFailed: false } live)
+                {
+                    // It may have been written anew under its name: what is appended must not go into the old file, which has no name any more.
+                    SafeFileHandle file = LedgerFile.OpenOrCreate(live.Path);
+                    _live = new AppendOnlyFile(live.Path, file, RandomAccess.GetLength(file));
+                    live.Dispose();
+                }
+
+                return erased;
+            }
+            catch (Exception exception) when (AppendOnlyFile.IsStorageFailure(exception))
+            {
+                throw new LedgerUnavailableException($"The blob {commitment} cannot be erased: {exception.Message}", exception);
+            }
+        }
+    }
+
+    private void AppendLocked(IReadOnlyList<BlobLine> lines)
     {
         AppendOnlyFile live = LiveFile();
         long offset = live.Length;
@@ -114,7 +159,7 @@ internal sealed class BlobFiles : IDisposable
         AppendOnlyFile next;
         try
         {
-            next = AppendOnlyFile.Create(path);
+            next = AppendOnlyFile.Create(path, _isLost);
         }
         catch (Exception exception) when (AppendOnlyFile.IsStorageFailure(exception))
         {

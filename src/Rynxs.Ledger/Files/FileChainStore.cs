@@ -31,11 +31,12 @@ internal sealed class FileChainStore : IChainStore
         {
             ledgerLock.ThrowIfLost();
             LedgerFile.CreateDirectory(directory);
+            AsideFile.RestoreAll(directory);
             RecoveredChain recovered = ChainRecovery.Recover(directory, options.VerifyEverythingOnOpen, cancellationToken);
             var segments = new SegmentWriter(directory, options.SegmentBytes, ledgerLock, recovered);
             try
             {
-                BlobFiles blobs = BlobFiles.Open(directory, options.SegmentBytes);
+                BlobFiles blobs = BlobFiles.Open(directory, options.SegmentBytes, () => ledgerLock.IsLost);
                 var found = new FoundChain(recovered.Head, recovered.Epoch, recovered.Torn?.Bytes, recovered.Torn?.Sha256);
                 return (new FileChainStore(segments, blobs, ledgerLock), found);
             }
@@ -122,6 +123,15 @@ internal sealed class FileChainStore : IChainStore
     /// <inheritdoc/>
     public Task<SideBlob?> FindBlobAsync(Commitment commitment, CancellationToken cancellationToken) =>
         Task.Run(() => _blobs.Find(commitment, cancellationToken), cancellationToken);
+
+    /// <inheritdoc/>
+    public Task<int> EraseBlobAsync(Commitment commitment, CancellationToken cancellationToken) => Task.Run(
+        () =>
+        {
+            _lock?.ThrowIfLost(); // Whoever has taken over keeps copies of its own.
+            return _blobs.Erase(commitment);
+        },
+        cancellationToken);
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync()

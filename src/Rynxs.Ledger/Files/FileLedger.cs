@@ -1,4 +1,5 @@
 using Rynxs.Ledger.Chains;
+using Rynxs.Ledger.Merkle;
 
 namespace Rynxs.Ledger.Files;
 
@@ -7,7 +8,7 @@ namespace Rynxs.Ledger.Files;
 /// Readers of other processes (verifier, <c>ledger cat</c>) take no lock. Dispose finishes what was queued, closes every chain and
 /// releases the lock.
 /// </remarks>
-public sealed class FileLedger : ILedger
+public sealed class FileLedger : ILedger, ITreeHost
 {
     private readonly FileLedgerOptions _options;
     private readonly LedgerLock _lock;
@@ -43,6 +44,13 @@ public sealed class FileLedger : ILedger
 
     /// <inheritdoc/>
     public IReadOnlyList<ChainId> ListChains() => ListChains(_options.Directory);
+
+    /// <inheritdoc/>
+    public ITreeStore TreeOf(ChainId id)
+    {
+        ArgumentNullException.ThrowIfNull(id);
+        return new FileTreeStore(Path.Combine(_options.Directory, id.RelativePath));
+    }
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()

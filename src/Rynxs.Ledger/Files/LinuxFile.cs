@@ -17,6 +17,8 @@ internal static partial class LinuxFile
     private const int ReadWrite = 2;
     private const int Create = 0x40;
     private const int Exclusive = 0x80;
+    private const int CurrentDirectory = -100;
+    private const uint NoReplace = 1;
 
     /// <summary>Makes the file's data (and its length) durable.</summary>
     /// <exception cref="IOException">The device did not confirm it. What is on disk is then unknown; trying again proves nothing.</exception>
@@ -48,6 +50,16 @@ internal static partial class LinuxFile
         if (FSync(directory) != 0)
         {
             throw Failure("fsync directory");
+        }
+    }
+
+    /// <summary>Gives a file another name, in one step, and never replaces one.</summary>
+    /// <exception cref="IOException">There is a file of that name, or the old one is gone.</exception>
+    public static void Rename(string from, string to)
+    {
+        if (RenameAt2(CurrentDirectory, from, CurrentDirectory, to, NoReplace) != 0)
+        {
+            throw Failure($"rename {from} to {to}");
         }
     }
 
@@ -122,6 +134,9 @@ internal static partial class LinuxFile
 
     [LibraryImport("libc", EntryPoint = "flock", SetLastError = true)]
     private static partial int FLock(SafeFileHandle file, int operation);
+
+    [LibraryImport("libc", EntryPoint = "renameat2", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int RenameAt2(int fromDirectory, string from, int toDirectory, string to, uint flags);
 
     [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int StatX(SafeFileHandle directory, string path, int flags, uint mask, ref byte stat);

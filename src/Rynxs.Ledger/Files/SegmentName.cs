@@ -27,12 +27,15 @@ internal static class SegmentName
     public static IReadOnlyList<(long FirstSeq, string Path)> ListHolding(string directory) =>
         [.. List(directory).Where((segment, index) => index == 0 || new FileInfo(segment.Path).Length > 0)];
 
-    /// <summary>Removes an empty file at the name of a segment that is about to begin. The caller holds the lock, and no segment of its own has this name.</summary>
-    public static void RemoveStray(string path)
+    /// <summary>
+    /// Frees the name of a segment that is about to begin from an empty file. The caller holds the lock, unless it has just lost it: then what is at
+    /// the name may be its successor's, and stays.
+    /// </summary>
+    public static void RemoveStray(string path, Func<bool> isLost)
     {
         if (new FileInfo(path) is { Exists: true, Length: 0 })
         {
-            File.Delete(path);
+            AsideFile.Move(path, AsideFile.InodeOf(path), isLost);
         }
     }
 

@@ -81,8 +81,8 @@ internal sealed class SegmentWriter : IDisposable
         _lock.ThrowIfLost();
         try
         {
-            SegmentName.RemoveStray(path);
-            AppendOnlyFile next = AppendOnlyFile.Create(path);
+            SegmentName.RemoveStray(path, () => _lock.IsLost);
+            AppendOnlyFile next = AppendOnlyFile.Create(path, () => _lock.IsLost);
             if (_lock.IsLost)
             {
                 // Taken over since the question before. Nothing is removed: by now the name may be the new writer's file. If it still is ours it stays as an

@@ -43,11 +43,19 @@ internal sealed class EpochDetector : IChainDetector
                 FindingKind.EpochOverlap, FindingSeverity.Error, _highestSeq, record.Seq, record.Time,
                 string.Create(CultureInfo.InvariantCulture, $"Epoch {epoch} was opened twice."));
         }
+        else if (writer is null)
+        {
+            // Not another writer: the role 'ledger' names the writer in its claim, and nobody in what it records itself.
+        }
+        else if (_writer is null)
+        {
+            _writer = writer;
+        }
         else if (writer != _writer && epoch > 0)
         {
             report(
                 FindingKind.EpochOverlap, FindingSeverity.Error, _highestSeq, record.Seq, record.Time,
-                string.Create(CultureInfo.InvariantCulture, $"Two writers in epoch {epoch}: '{_writer ?? "-"}' and '{writer ?? "-"}'."));
+                string.Create(CultureInfo.InvariantCulture, $"Two writers in epoch {epoch}: '{_writer}' and '{writer}'."));
             _writer = writer;
         }
     }

@@ -15,7 +15,10 @@ public sealed class KeyDirectoryException(string message, Exception? innerExcept
 /// The keys of one log or one witness: <c>keys.json</c> and a PKCS #8 PEM per key, directory mode 0700, files 0600. The newest key signs; one
 /// that was rotated out signs beside it until its time, so that those who pinned it can follow.
 /// </summary>
-/// <remarks>Dispose overwrites the keys in memory.</remarks>
+/// <remarks>
+/// Another process may rotate the keys while this one signs: <see cref="Refresh"/> takes what is on disk. Refresh, rotate and sign from one caller
+/// at a time, because keys that were removed are overwritten in memory; the list may be read by anyone. Dispose overwrites all of them.
+/// </remarks>
 public sealed class KeyDirectory : IDisposable
 {
     private const string ListName = "keys.json";
@@ -26,12 +29,12 @@ public sealed class KeyDirectory : IDisposable
         | UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
 
     private readonly string _directory;
-    private readonly Dictionary<string, SigningKey> _signing = [];
+    private volatile Loaded _loaded;
 
-    private KeyDirectory(string directory, IReadOnlyList<KeyRecord> keys) => (_directory, Keys) = (directory, keys);
+    private KeyDirectory(string directory, Loaded loaded) => (_directory, _loaded) = (directory, loaded);
 
     /// <summary>All keys, oldest first; those whose private part was removed too.</summary>
-    public IReadOnlyList<KeyRecord> Keys { get; private set; }
+    public IReadOnlyList<KeyRecord> Keys => _loaded.Keys;
 
     /// <summary>Name of the log or witness.</summary>
     public string Name => Keys[^1].PublicKey.Name;
@@ -53,8 +56,8 @@ public sealed class KeyDirectory : IDisposable
         {
             LedgerFile.CreateDirectory(directory);
             ThrowIfOthersMay(directory);
-            var keys = new KeyDirectory(directory, []);
-            keys.Add(SigningKey.Generate(name, type), timeProvider.GetUtcNow());
+            var keys = new KeyDirectory(directory, new Loaded([], new Dictionary<string, SigningKey>(), default));
+            keys.Add([], SigningKey.Generate(name, type), timeProvider.GetUtcNow());
             return keys;
         });
     }
@@ -68,51 +71,77 @@ public sealed class KeyDirectory : IDisposable
             throw new KeyDirectoryException($"There are no keys in {directory}. Make them with: rynxs ledger keys init.");
         }
 
-        return Storing(directory, () =>
-        {
-            ThrowIfOthersMay(directory);
-            var keys = new KeyDirectory(directory, ReadList(Path.Combine(directory, ListName)));
-            foreach (KeyRecord key in keys.Keys.Where(key => key.HasPrivate))
-            {
-                keys._signing.Add(key.File, ReadKey(Path.Combine(directory, key.File), key.PublicKey));
-            }
-
-            return keys;
-        });
+        return Storing(directory, () => new KeyDirectory(directory, Load(directory, known: null)));
     }
 
+    /// <summary>Takes the keys as another process has left them, when the list on disk is not the one that was read last.</summary>
+    /// <returns>True when there was something to take.</returns>
+    /// <exception cref="KeyDirectoryException">The directory cannot be used as it is; the keys that were read before stay.</exception>
+    public bool Refresh() => Storing(_directory, () =>
+    {
+        Loaded before = _loaded;
+        if (Identify(_directory) == before.List)
+        {
+            return false;
+        }
+
+        Loaded after = Load(_directory, before);
+        if (before.Keys.Count > 0 && (after.Keys[^1].PublicKey.Name != before.Keys[^1].PublicKey.Name || after.Keys[^1].PublicKey.Type != before.Keys[^1].PublicKey.Type))
+        {
+            throw new KeyDirectoryException($"{_directory} now holds keys of another log or witness: {after.Keys[^1].PublicKey.Name} instead of {before.Keys[^1].PublicKey.Name}.");
+        }
+
+        _loaded = after;
+        foreach (SigningKey gone in before.Signing.Where(key => !after.Signing.ContainsKey(key.Key)).Select(key => key.Value))
+        {
+            gone.Dispose();
+        }
+
+        return true;
+    });
+
     /// <summary>The keys that sign at a moment, the newest first.</summary>
-    public IReadOnlyList<SigningKey> SigningAt(DateTimeOffset now) =>
-        [.. Keys.Where(key => key.HasPrivate && (key.SignsUntil is null || key.SignsUntil > now)).Reverse().Select(key => _signing[key.File])];
+    public IReadOnlyList<SigningKey> SigningAt(DateTimeOffset now)
+    {
+        Loaded loaded = _loaded;
+        return [.. loaded.Keys.Where(key => key.HasPrivate && (key.SignsUntil is null || key.SignsUntil > now)).Reverse().Select(key => loaded.Signing[key.File])];
+    }
 
     /// <summary>Makes a new key, lets the present one sign beside it for a while, and removes private keys whose time is over.</summary>
+    /// <remarks>
+    /// The list is the commit: a crash before it leaves a key that nobody knows, one after it private keys that no longer count. The next rotation
+    /// removes either.
+    /// </remarks>
     /// <param name="overlap">How long the present key still signs; zero ends it now.</param>
     /// <param name="timeProvider">Clock.</param>
-    /// <exception cref="KeyDirectoryException">The directory cannot be written, or holds 64 keys.</exception>
+    /// <exception cref="KeyDirectoryException">The directory cannot be written, holds 64 keys, or another process is rotating it.</exception>
     public void Rotate(TimeSpan overlap, TimeProvider timeProvider)
     {
         ArgumentNullException.ThrowIfNull(timeProvider);
         ArgumentOutOfRangeException.ThrowIfLessThan(overlap, TimeSpan.Zero);
-        if (Keys.Count >= MaxKeys)
-        {
-            throw new KeyDirectoryException($"{_directory} holds {MaxKeys} keys, the most that are kept. Begin a new log under a new name.");
-        }
-
-        DateTimeOffset now = timeProvider.GetUtcNow();
         Storing(_directory, () =>
         {
-            KeyRecord present = Keys[^1];
-            KeyRecord[] ended = [.. Keys.Where(key => key.HasPrivate && key.SignsUntil <= now)];
-            Keys = [.. Keys.Select(key =>
-                key == present ? key with { SignsUntil = now + overlap } : ended.Contains(key) ? key with { HasPrivate = false } : key)];
-            Add(SigningKey.Generate(present.PublicKey.Name, present.PublicKey.Type), now);
-
-            // The list is durable without them before their files go.
-            foreach (KeyRecord key in ended)
+            using LedgerLock turn = LedgerLock.Take(_directory);
+            Refresh();
+            if (Keys.Count >= MaxKeys)
             {
-                Erase(Path.Combine(_directory, key.File));
-                _signing.Remove(key.File, out SigningKey? gone);
-                gone?.Dispose();
+                throw new KeyDirectoryException($"{_directory} holds {MaxKeys} keys, the most that are kept. Begin a new log under a new name.");
+            }
+
+            DateTimeOffset now = timeProvider.GetUtcNow();
+            KeyRecord present = Keys[^1];
+            Add(
+                [
+                    .. Keys.Select(key => key == present ? key with { SignsUntil = now + overlap }
+                        : key.HasPrivate && key.SignsUntil <= now ? key with { HasPrivate = false } : key),
+                ],
+                SigningKey.Generate(present.PublicKey.Name, present.PublicKey.Type), now);
+
+            // The list is durable without them before their files go; with them what a crash left of earlier rotations.
+            HashSet<string> kept = [.. Keys.Where(key => key.HasPrivate).Select(key => key.File)];
+            foreach (string path in Directory.EnumerateFiles(_directory, "key-*").Where(path => !kept.Contains(Path.GetFileName(path))))
+            {
+                Erase(path);
             }
 
             return true;
@@ -122,19 +151,47 @@ public sealed class KeyDirectory : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (SigningKey key in _signing.Values)
+        foreach (SigningKey key in _loaded.Signing.Values)
         {
             key.Dispose();
         }
     }
 
-    private void Add(SigningKey key, DateTimeOffset now)
+    /// <summary>Makes a key durable, then the list with it, and takes both.</summary>
+    private void Add(IReadOnlyList<KeyRecord> before, SigningKey key, DateTimeOffset now)
     {
-        string file = string.Create(CultureInfo.InvariantCulture, $"key-{Keys.Count + 1:D4}.pem");
+        string file = string.Create(CultureInfo.InvariantCulture, $"key-{before.Count + 1:D4}.pem");
         LedgerFile.Replace(Path.Combine(_directory, file), Encoding.ASCII.GetBytes(key.ToPrivatePem()));
-        _signing.Add(file, key);
-        Keys = [.. Keys, new KeyRecord(key.PublicKey, now, null, file, true)];
-        LedgerFile.Replace(Path.Combine(_directory, ListName), KeyListJson.Write(Keys));
+        LedgerFile.Replace(Path.Combine(_directory, ListName), KeyListJson.Write([.. before, new KeyRecord(key.PublicKey, now, null, file, true)]));
+        key.Dispose(); // Read back below, like the others: what signs is what is on disk.
+        Refresh();
+    }
+
+    private static Loaded Load(string directory, Loaded? known)
+    {
+        ThrowIfOthersMay(directory);
+        string path = Path.Combine(directory, ListName);
+
+        // Taken before the content: a list that is replaced in between is read again the next time.
+        FileIdentity identity = Identify(directory);
+        List<KeyRecord> keys = ReadList(path);
+        var signing = new Dictionary<string, SigningKey>();
+        foreach (KeyRecord key in keys.Where(key => key.HasPrivate))
+        {
+            signing.Add(
+                key.File,
+                known is not null && known.Signing.TryGetValue(key.File, out SigningKey? same) && same.PublicKey == key.PublicKey
+                    ? same
+                    : ReadKey(Path.Combine(directory, key.File), key.PublicKey));
+        }
+
+        return new Loaded(keys, signing, identity);
+    }
+
+    private static FileIdentity Identify(string directory)
+    {
+        using SafeFileHandle file = LedgerFile.OpenRead(Path.Combine(directory, ListName));
+        return LinuxFile.Identify(file);
     }
 
     /// <summary>Overwrites and unlinks. The device may keep old blocks all the same.</summary>
@@ -214,7 +271,17 @@ public sealed class KeyDirectory : IDisposable
         {
             throw new KeyDirectoryException(exception.Message, exception);
         }
+        catch (LedgerLockedException exception)
+        {
+            throw new KeyDirectoryException($"The keys in {directory} are being rotated by another process. Try again.", exception);
+        }
     }
+
+    /// <summary>What was read at one moment.</summary>
+    /// <param name="Keys">Oldest first.</param>
+    /// <param name="Signing">The private ones, by file.</param>
+    /// <param name="List">The list that says so.</param>
+    private sealed record Loaded(IReadOnlyList<KeyRecord> Keys, IReadOnlyDictionary<string, SigningKey> Signing, FileIdentity List);
 }
 
 /// <summary>One key of a directory.</summary>

@@ -72,6 +72,34 @@ public static class TilePath
         return last == 2 || parts[2] != "x000";
     }
 
+    /// <summary>Every tile and entry bundle of a tree of a size, without its checkpoint.</summary>
+    public static IEnumerable<string> Under(long size)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(size);
+        for (int level = 0; level == 0 || size >> (level * 8) > 0; level++)
+        {
+            long hashes = size >> (level * 8);
+            int width = (int)(hashes % Width);
+            for (long index = 0; index < hashes / Width; index++)
+            {
+                yield return OfTile(level, index);
+                if (level == 0)
+                {
+                    yield return OfEntries(index);
+                }
+            }
+
+            if (width > 0)
+            {
+                yield return OfTile(level, hashes / Width, width);
+                if (level == 0)
+                {
+                    yield return OfEntries(hashes / Width, width);
+                }
+            }
+        }
+    }
+
     private static string Index(long index)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(index);

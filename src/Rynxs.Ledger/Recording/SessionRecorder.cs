@@ -47,6 +47,18 @@ public sealed class SessionRecorder(RecordingOptions options)
     private long _kept;
     private long _cut;
 
+    /// <summary>Whether anything was written.</summary>
+    public bool HasOutput
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _kept + _cut > 0;
+            }
+        }
+    }
+
     /// <summary>Takes a piece of output.</summary>
     /// <param name="isError">From standard error: its characters are put together apart from those of standard output.</param>
     /// <param name="data">Bytes as the program wrote them.</param>

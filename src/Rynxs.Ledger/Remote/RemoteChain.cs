@@ -19,12 +19,14 @@ public sealed class RemoteChain : ILedgerChain, IAsyncDisposable
     private static readonly TimeSpan Drain = TimeSpan.FromSeconds(5);
 
     private readonly RemoteLedgerOptions _options;
+    private readonly string _writer = Guid.NewGuid().ToString("N"); // Of this opening: another process, or the next one, is another writer.
     private readonly RoleClient _role;
     private readonly Spool _spool;
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _sending;
     private readonly TaskCompletionSource _claimed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile LedgerUnavailableException? _failure;
+    private long _refused;
     private volatile Known _known = new(new ChainHead(-1, ChainPosition.Genesis), 0);
     private bool _disposed;
 
@@ -48,6 +50,9 @@ public sealed class RemoteChain : ILedgerChain, IAsyncDisposable
 
     /// <summary>Whether another writer has claimed the chain; what waited then lies in the spool's <c>fenced</c> directory, never to be sent.</summary>
     public bool IsFenced => _failure is LedgerFencedException;
+
+    /// <summary>Entries that nobody waited for and that the role will never take; they lie in the spool's <c>refused.jsonl</c>.</summary>
+    public long RefusedEntries => Interlocked.Read(ref _refused);
 
     /// <summary>Completes when the chain was first claimed. The chain can be used before: entries then wait in the spool.</summary>
     internal Task Claimed => _claimed.Task;
@@ -175,14 +180,16 @@ public sealed class RemoteChain : ILedgerChain, IAsyncDisposable
     {
         var batch = new List<SpooledEntry>();
         bool singly = false;
+        bool reclaim = false;
         int failures = 0;
         while (true)
         {
             try
             {
-                if (Epoch == 0)
+                if (Epoch == 0 || reclaim)
                 {
-                    await ClaimAsync(afterSeq: null).ConfigureAwait(false);
+                    await ClaimAsync(afterSeq: Epoch == 0 ? null : Head.Seq).ConfigureAwait(false);
+                    reclaim = false;
                 }
 
                 if (batch.Count == 0 && !await FillAsync(batch).ConfigureAwait(false))
@@ -196,21 +203,30 @@ public sealed class RemoteChain : ILedgerChain, IAsyncDisposable
             }
             catch (EpochChangedException)
             {
-                // The role itself opened the chain anew, or another writer has claimed it: it looks, and says which.
-                if (await TryClaimAgainAsync(batch, failures).ConfigureAwait(false) is not { } next)
+                // The role itself opened the chain anew, or another writer has claimed it: the next round asks, and hears which.
+                // Where the asking itself ends so, the chain cannot be claimed now: it is asked again after a while.
+                if ((reclaim || Epoch == 0) && !await PauseAsync(failures++, null).ConfigureAwait(false))
                 {
                     return;
                 }
 
-                failures = next;
+                reclaim = true;
             }
-            catch (EntryRefusedException)
+            catch (EntryRefusedException) when (batch.Count > 0 && !singly)
             {
                 singly = true; // One of them is to blame. Sent alone each gets its own answer.
             }
+            catch (EntryRefusedException)
+            {
+                // A claim that was refused: no entry's fault, and asking again at once would only burn.
+                if (!await PauseAsync(failures++, null).ConfigureAwait(false))
+                {
+                    return;
+                }
+            }
             catch (LedgerFencedException exception)
             {
-                Fail(exception, batch);
+                await FailAsync(exception, batch).ConfigureAwait(false);
                 return;
             }
             catch (LedgerUnavailableException exception)
@@ -227,7 +243,7 @@ public sealed class RemoteChain : ILedgerChain, IAsyncDisposable
             catch (Exception exception) when (exception is not OutOfMemoryException)
             {
                 // Top of the loop: an error that nobody foresaw, such as a spool that cannot be read back. Nothing more is taken.
-                Fail(new LedgerUnavailableException($"The chain {Id} failed: {exception.Message}", exception) { IsLasting = true }, batch);
+                await FailAsync(new LedgerUnavailableException($"The chain {Id} failed: {exception.Message}", exception) { IsLasting = true }, batch).ConfigureAwait(false);
                 return;
             }
         }
@@ -304,41 +320,30 @@ public sealed class RemoteChain : ILedgerChain, IAsyncDisposable
 
     private async Task ClaimAsync(long? afterSeq)
     {
-        RemoteHead claimed = await _role.ClaimAsync(Id, afterSeq, _stop.Token).ConfigureAwait(false);
+        RemoteHead claimed = await _role.ClaimAsync(Id, new RemoteClaim(afterSeq, _writer, _options.Writer), _stop.Token).ConfigureAwait(false);
         _known = new Known(new ChainHead(claimed.Seq, claimed.EventHash), claimed.Epoch);
         _claimed.TrySetResult();
     }
 
-    /// <summary>How many attempts have failed in a row; null when the chain is fenced.</summary>
-    private async Task<int?> TryClaimAgainAsync(List<SpooledEntry> batch, int failures)
-    {
-        try
-        {
-            await ClaimAsync(Head.Seq).ConfigureAwait(false);
-            return 0;
-        }
-        catch (LedgerFencedException exception)
-        {
-            Fail(exception, batch);
-            return null;
-        }
-        catch (LedgerUnavailableException)
-        {
-            await PauseAsync(failures, null).ConfigureAwait(false);
-            return failures + 1;
-        }
-    }
-
     private void Refuse(SpooledEntry entry, EntryRefusedException exception)
     {
+        if (entry.Done is null)
+        {
+            _spool.KeepRefused(entry);
+            Interlocked.Increment(ref _refused);
+        }
+
         _spool.Confirm(entry, entry.Length + 1L);
         entry.Done?.TrySetException(new ArgumentException(exception.Message, exception));
     }
 
-    private void Fail(LedgerUnavailableException failure, IEnumerable<SpooledEntry> batch)
+    private async Task FailAsync(LedgerUnavailableException failure, IEnumerable<SpooledEntry> batch)
     {
         _failure = failure;
         _claimed.TrySetResult();
+
+        // Closed first: nothing may come into it behind what is set aside below, where the next process would find and send it.
+        await _spool.CloseAsync().ConfigureAwait(false);
         foreach (SpooledEntry entry in batch)
         {
             entry.Done?.TrySetException(Again(failure));

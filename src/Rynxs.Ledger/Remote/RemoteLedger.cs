@@ -27,18 +27,25 @@ public sealed class RemoteLedger : ILedger
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.SpoolBytes, LedgerLimits.MaxRecordBytes);
+        var role = new RoleClient(options);
         LedgerLock ledgerLock;
         try
         {
             LedgerFile.CreateDirectory(options.SpoolDirectory);
             ledgerLock = LedgerLock.Take(options.SpoolDirectory);
         }
+        catch (LedgerLockedException)
+        {
+            role.Dispose();
+            throw;
+        }
         catch (Exception exception) when (AppendOnlyFile.IsStorageFailure(exception))
         {
+            role.Dispose();
             throw new LedgerUnavailableException($"The spool {options.SpoolDirectory} cannot be opened: {exception.Message}", exception);
         }
 
-        var ledger = new RemoteLedger(options, ledgerLock, new RoleClient(options));
+        var ledger = new RemoteLedger(options, ledgerLock, role);
         try
         {
             foreach (ChainId left in FileLedger.ListChains(options.SpoolDirectory))

@@ -6,8 +6,17 @@ public sealed record RemoteLedgerOptions
     /// <summary>Address of the role <c>ledger</c>.</summary>
     public required Uri Address { get; init; }
 
+    /// <summary>
+    /// PEM file with the certificates that the role's must chain to, such as <c>STATE/tls/ca.crt</c> of the role; null: those of the system. For <c>https</c>
+    /// addresses. Read once.
+    /// </summary>
+    public string? CaFile { get; init; }
+
     /// <summary>Gives the bearer token; asked before each request, so that a rotated one counts at once.</summary>
     public required Func<string> Token { get; init; }
+
+    /// <summary>Who this writer is, for the record that the role makes when it refuses it: 1 to 253 characters without control characters; null for a random name of each opening.</summary>
+    public string? Writer { get; init; }
 
     /// <summary>
     /// Where entries lie, durably, until the role has them: a directory of this writer alone, created with mode 0700. What is in it survives the

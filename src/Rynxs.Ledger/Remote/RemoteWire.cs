@@ -70,7 +70,12 @@ public sealed record RemoteRecord(long Seq, string EventHash, string PrevHash);
 /// Null to take the chain from whoever has it. A sequence to go on after the role was restarted: the claim is refused as fenced if a writer has
 /// claimed the chain in a later record.
 /// </param>
-public sealed record RemoteClaim(long? AfterSeq = null);
+/// <param name="Writer">
+/// Name that the writer has given itself, 1 to 64 letters, digits and <c>-</c>: a claim of its own whose answer was lost does not fence it. Null: every
+/// claim is another's.
+/// </param>
+/// <param name="Name">Who the writer is for people, at most 253 characters; stands in the record of a refusal. Null: its <paramref name="Writer"/>.</param>
+public sealed record RemoteClaim(long? AfterSeq = null, string? Writer = null, string? Name = null);
 
 /// <summary>A chain as it is.</summary>
 /// <param name="Epoch">Its epoch; 0 where that was not asked for.</param>

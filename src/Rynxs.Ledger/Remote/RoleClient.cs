@@ -16,7 +16,7 @@ internal sealed class RoleClient : IDisposable
     public RoleClient(RemoteLedgerOptions options)
     {
         _token = options.Token;
-        _http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, PooledConnectionLifetime = TimeSpan.FromMinutes(5) })
+        _http = new HttpClient(Handler(options))
         {
             BaseAddress = options.Address,
             Timeout = options.RequestTimeout,
@@ -24,11 +24,27 @@ internal sealed class RoleClient : IDisposable
         };
     }
 
+    private static SocketsHttpHandler Handler(RemoteLedgerOptions options)
+    {
+        // A redirect could lead a token elsewhere.
+        var handler = new SocketsHttpHandler { AllowAutoRedirect = false, PooledConnectionLifetime = TimeSpan.FromMinutes(5) };
+        try
+        {
+            handler.SslOptions = Export.TrustedRoots.For(options.Address.Host, options.CaFile);
+        }
+        catch (Export.ExportException exception)
+        {
+            throw new LedgerUnavailableException(exception.Message, exception) { IsLasting = true };
+        }
+
+        return handler;
+    }
+
     public Task<RemoteChains> ListAsync(CancellationToken cancellationToken) =>
         SendAsync(HttpMethod.Get, "v1/chains", null, RemoteJson.Default.RemoteChains, cancellationToken);
 
-    public Task<RemoteHead> ClaimAsync(ChainId id, long? afterSeq, CancellationToken cancellationToken) =>
-        SendAsync(HttpMethod.Post, $"v1/chains/{id}/claim", JsonContent.Create(new RemoteClaim(afterSeq), RemoteJson.Default.RemoteClaim), RemoteJson.Default.RemoteHead, cancellationToken);
+    public Task<RemoteHead> ClaimAsync(ChainId id, RemoteClaim claim, CancellationToken cancellationToken) =>
+        SendAsync(HttpMethod.Post, $"v1/chains/{id}/claim", JsonContent.Create(claim, RemoteJson.Default.RemoteClaim), RemoteJson.Default.RemoteHead, cancellationToken);
 
     public Task<RemoteHead> HeadAsync(ChainId id, long? after, CancellationToken cancellationToken) =>
         SendAsync(HttpMethod.Get, after is null ? $"v1/chains/{id}/head" : $"v1/chains/{id}/head?after={after}", null, RemoteJson.Default.RemoteHead, cancellationToken);

@@ -61,7 +61,7 @@ internal sealed class Spool : IAsyncDisposable
             spool.Load(file, offset);
             return spool;
         }
-        catch (Exception exception) when (AppendOnlyFile.IsStorageFailure(exception))
+        catch (Exception exception) when (AppendOnlyFile.IsStorageFailure(exception) || exception is LineTooLongException)
         {
             throw new LedgerUnavailableException($"The spool {directory} cannot be opened: {exception.Message}", exception);
         }
@@ -128,6 +128,19 @@ internal sealed class Spool : IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// Keeps an entry that the role will never take, for people: in <c>refused.jsonl</c>, durable before the entry is confirmed. It was acknowledged as
+    /// spooled, so it must not vanish.
+    /// </summary>
+    public void KeepRefused(SpooledEntry entry)
+    {
+        byte[] line = [.. Read(entry), (byte)'\n'];
+        using SafeFileHandle file = LedgerFile.OpenOrCreate(Path.Combine(_directory, "refused.jsonl"));
+        RandomAccess.Write(file, line, RandomAccess.GetLength(file));
+        LinuxFile.SyncData(file);
+        LinuxFile.SyncDirectory(_directory);
+    }
+
     /// <summary>Keeps what waits from ever being sent: the writer has lost its chain. The files stay, under another name, as evidence.</summary>
     public void SetAside()
     {
@@ -177,6 +190,12 @@ internal sealed class Spool : IAsyncDisposable
 
             using SafeFileHandle file = LedgerFile.OpenOrCreate(path);
             long size = RandomAccess.GetLength(file);
+            if (number == confirmedFile && confirmedOffset == size)
+            {
+                File.Delete(path); // The role has all of it: texts do not stay here longer than they must.
+                continue;
+            }
+
             var scanner = new LineScanner(file, number == confirmedFile ? Math.Min(confirmedOffset, size) : 0, size, RemoteLimits.MaxBodyBytes);
             while (scanner.TryRead(out ReadOnlyMemory<byte> line))
             {
@@ -227,7 +246,7 @@ internal sealed class Spool : IAsyncDisposable
         // After a failed sync the file is given up; the next one is another file.
         if (_live is null || _live.HasFailed || _live.Length > FileBytes)
         {
-            AppendOnlyFile next = AppendOnlyFile.Create(PathOf(_liveNumber + 1));
+            AppendOnlyFile next = AppendOnlyFile.Create(PathOf(_liveNumber + 1), isLost: static () => false);
             _live?.Dispose();
             (_live, _liveNumber) = (next, _liveNumber + 1);
         }

@@ -12,6 +12,13 @@ internal sealed class CanonicalOutput
 
     public ReadOnlySpan<byte> Written => _output.WrittenSpan;
 
+    /// <summary>Begins anew, with the memory that is there.</summary>
+    public void Clear()
+    {
+        _output.ResetWrittenCount();
+        _first = true;
+    }
+
     public CanonicalOutput Begin(char bracket)
     {
         _output.Write([(byte)bracket]);

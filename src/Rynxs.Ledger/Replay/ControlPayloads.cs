@@ -115,13 +115,8 @@ internal sealed record DesiredAction(byte[] Id, byte[] Type, byte[] Target)
         }
 
         // StableId over canonical parameters, which is what the line holds.
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        hash.AppendData(typeText);
-        hash.AppendData("|"u8);
-        hash.AppendData(targetText);
-        hash.AppendData("|"u8);
-        hash.AppendData(parameters);
-        byte[] id = System.Text.Encoding.ASCII.GetBytes(Convert.ToHexStringLower(hash.GetHashAndReset()));
+        byte[] id = System.Text.Encoding.ASCII.GetBytes(Convert.ToHexStringLower(
+            SHA256.HashData([.. typeText, (byte)'|', .. targetText, (byte)'|', .. parameters])));
         return new DesiredAction(id, type.ToArray(), target.ToArray());
     }
 }

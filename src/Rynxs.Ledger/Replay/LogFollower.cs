@@ -31,9 +31,15 @@ public sealed class LogFollower(Func<LogSource> open, ChainHead start)
     /// <summary>The next records, up to a number and a number of bytes; empty at the end.</summary>
     /// <exception cref="LedgerCorruptException">A record does not verify, or the log is not the one that the start is of.</exception>
     /// <exception cref="IOException">A file cannot be read.</exception>
+    /// <exception cref="NotSupportedException">The log does not lie in files.</exception>
     public IReadOnlyList<LogRecord> ReadSome(int maxRecords, int maxBytes, CancellationToken cancellationToken)
     {
         LogSource source = open();
+        if (!source.IsFiles)
+        {
+            throw new NotSupportedException($"{source.Files[0]} is not a log in files, which is what can be followed.");
+        }
+
         int index = IndexOfFile(source);
         var records = new List<LogRecord>();
         long bytes = 0;

@@ -53,6 +53,10 @@ public sealed class LogRecord
     /// <summary>The writer's epoch; 0 for records of the original, which have none.</summary>
     public long Epoch => RawJson.Integer(RawJson.Get(MetaUtf8, "epoch"u8)) is { } epoch and > 0 ? epoch : 0;
 
+    internal ReadOnlySpan<byte> EventHashUtf8 => Line.Span[_parts.EventHash];
+
+    internal ReadOnlySpan<byte> PrevHashUtf8 => Line.Span[_parts.PrevHash];
+
     internal ReadOnlySpan<byte> PayloadUtf8 => Line.Span[_parts.Payload];
 
     internal ReadOnlySpan<byte> MetaUtf8 => Line.Span[_parts.Meta];

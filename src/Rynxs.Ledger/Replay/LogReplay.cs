@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Rynxs.Ledger.Replay;
 
 /// <summary>How far to replay.</summary>
@@ -36,13 +38,15 @@ public abstract record ReplayEnd
 /// <summary>What a replay came to.</summary>
 public sealed class ReplayResult
 {
-    private readonly SortedDictionary<string, long> _counts = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, long> _counts = new(StringComparer.Ordinal);
+    private readonly ChainHead _start;
+    private LogRecord? _last;
 
     internal ReplayResult(UniverseState universe, RynxsState? rynxs, ChainHead start)
     {
         Universe = universe;
         Rynxs = rynxs;
-        Last = start;
+        _start = start;
     }
 
     /// <summary>State of the original's reducer.</summary>
@@ -52,10 +56,10 @@ public sealed class ReplayResult
     public RynxsState? Rynxs { get; }
 
     /// <summary>The last record that was replayed.</summary>
-    public ChainHead Last { get; private set; }
+    public ChainHead Last => _last is { } last ? new ChainHead(last.Seq, last.EventHash) : _start;
 
     /// <summary>Records replayed, by type; of those after the checkpoint when it began at one.</summary>
-    public IReadOnlyDictionary<string, long> Counts => _counts;
+    public IReadOnlyDictionary<string, long> Counts => new SortedDictionary<string, long>(_counts, StringComparer.Ordinal);
 
     /// <summary>Records replayed.</summary>
     public long Records { get; private set; }
@@ -68,9 +72,9 @@ public sealed class ReplayResult
     {
         Universe.Apply(record);
         Rynxs?.Apply(record);
-        _counts[record.Type] = _counts.GetValueOrDefault(record.Type) + 1;
+        CollectionsMarshal.GetValueRefOrAddDefault(_counts, record.Type, out _)++;
         Records++;
-        Last = new ChainHead(record.Seq, record.EventHash);
+        _last = record;
     }
 }
 

@@ -3,7 +3,7 @@ using Rynxs.Ledger.Files;
 
 namespace Rynxs.Ledger.Replay;
 
-/// <summary>The files of one chain, to be read without a lock and without a server.</summary>
+/// <summary>One chain, to be read without a lock and without a server: files, or the lines of another store.</summary>
 public sealed record LogSource
 {
     private const string OriginalSegment = ".seg-";
@@ -11,8 +11,17 @@ public sealed record LogSource
     /// <summary><c>control</c>, <c>agents/NAMESPACE/NAME</c>, or the name of a single file.</summary>
     public required string Chain { get; init; }
 
-    /// <summary>In the order of the chain.</summary>
+    /// <summary>In the order of the chain. Of another store: one name, for messages.</summary>
     public required IReadOnlyList<string> Files { get; init; }
+
+    /// <summary>
+    /// The chain's whole lines from its first on, from a store that is not files; each piece is valid until the next. Null for files. They are
+    /// verified like those of a file.
+    /// </summary>
+    internal Func<IEnumerable<ReadOnlyMemory<byte>>>? Lines { get; init; }
+
+    /// <summary>Whether it lies in files, which a <see cref="LogFollower"/> can follow.</summary>
+    public bool IsFiles => Lines is null;
 
     /// <summary>
     /// One chain: a log file (with the rotated segments <c>FILE.seg-NNNNNN</c> of the original before it), a chain's directory, or the

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using Microsoft.Win32.SafeHandles;
 using Rynxs.Ledger.Canonical;
 using Rynxs.Ledger.Chains;
@@ -127,7 +128,30 @@ internal sealed record LineBlock(string File, ReadOnlyMemory<byte> Utf8, bool To
 {
     /// <summary>Every complete line of a log, in blocks. What follows the last newline of the last file is an unfinished write and left out.</summary>
     /// <exception cref="LedgerCorruptException">A file that is not the last ends in the middle of a line.</exception>
-    public static IEnumerable<LineBlock> Read(LogSource source, int blockBytes)
+    public static IEnumerable<LineBlock> Read(LogSource source, int blockBytes) =>
+        source.Lines is { } lines ? OfStore(source.Files[0], lines(), blockBytes) : OfFiles(source, blockBytes);
+
+    private static IEnumerable<LineBlock> OfStore(string name, IEnumerable<ReadOnlyMemory<byte>> pieces, int blockBytes)
+    {
+        foreach (ReadOnlyMemory<byte> piece in pieces)
+        {
+            ReadOnlyMemory<byte> rest = piece.ToArray(); // Records keep their block; the store uses its memory again.
+            while (rest.Length > 0)
+            {
+                int whole = rest.Length <= blockBytes ? rest.Length : rest.Span[..blockBytes].LastIndexOf((byte)'\n') + 1;
+                whole = whole > 0 ? whole : rest.Span.IndexOf((byte)'\n') + 1;
+                if (whole == 0 || rest.Span[whole - 1] != '\n')
+                {
+                    throw new LedgerCorruptException($"{name}: the store gave a line without its newline.", name, -1, "a newline", null);
+                }
+
+                yield return new LineBlock(name, rest[..whole]);
+                rest = rest[whole..];
+            }
+        }
+    }
+
+    private static IEnumerable<LineBlock> OfFiles(LogSource source, int blockBytes)
     {
         for (int index = 0; index < source.Files.Count; index++)
         {
@@ -214,38 +238,36 @@ internal sealed record WalkDefect(string Code, string Message, string? Expected,
 /// <summary>What the next record must be.</summary>
 internal sealed class WalkPlace(ChainHead? start)
 {
-    private string? _hash = start is null ? ChainPosition.Genesis : null;
-    private bool _begun;
+    // Hashes are compared as they lie in the lines: a text for each would cost more than the comparison.
+    private readonly byte[]? _startHash = start is { } known ? Encoding.ASCII.GetBytes(known.EventHash) : null;
+    private LogRecord? _before;
 
     public long NextSeq { get; private set; }
 
     /// <summary>Checks a record's place; false for one that the caller already has.</summary>
     public bool Accept(LogRecord record, string file)
     {
-        string prevHash = record.PrevHash;
-        if (!_begun)
+        if (_before is null)
         {
-            _begun = true;
-            Begin(record, prevHash, file);
+            Begin(record, file);
         }
         else if (record.Seq != NextSeq)
         {
             throw Corrupt("sequence", file, "The sequence is not the next one", Text(NextSeq), Text(record.Seq));
         }
-        else if (prevHash != _hash)
+        else if (!record.PrevHashUtf8.SequenceEqual(_before.EventHashUtf8))
         {
-            throw Corrupt("prev_hash", file, "prev_hash is not the hash of the record before", _hash, prevHash);
+            throw Corrupt("prev_hash", file, "prev_hash is not the hash of the record before", _before.EventHash, record.PrevHash);
         }
 
-        string hash = record.EventHash;
-        (NextSeq, _hash) = (record.Seq + 1, hash);
+        (NextSeq, _before) = (record.Seq + 1, record);
         if (start is not { } known || record.Seq > known.Seq)
         {
             return true;
         }
 
-        return record.Seq == known.Seq && hash != known.EventHash
-            ? throw Corrupt("checkpoint", file, "The record is not the one that the checkpoint names", known.EventHash, hash)
+        return record.Seq == known.Seq && !record.EventHashUtf8.SequenceEqual(_startHash)
+            ? throw Corrupt("checkpoint", file, "The record is not the one that the checkpoint names", known.EventHash, record.EventHash)
             : false;
     }
 
@@ -258,8 +280,9 @@ internal sealed class WalkPlace(ChainHead? start)
         }
     }
 
-    private void Begin(LogRecord record, string prevHash, string file)
+    private void Begin(LogRecord record, string file)
     {
+        string prevHash = record.PrevHash;
         if (start is { } known && record.Seq == known.Seq + 1 && prevHash != known.EventHash)
         {
             throw Corrupt("checkpoint", file, "The log does not go on from the record that the checkpoint names", known.EventHash, prevHash);

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -45,6 +46,9 @@ public sealed class RynxsState
                 break;
             case "ActionFailed":
                 Fail(record);
+                break;
+            case "DriftObserved":
+                Drift(record);
                 break;
             case "LedgerOpened":
                 EpochSeq = record.Seq;
@@ -105,6 +109,12 @@ public sealed class RynxsState
     private void Succeed(LogRecord record)
     {
         var fields = new OutcomeFields(record.PayloadUtf8);
+        if (RepeatsLastSuccess(fields, out SuccessEntry? last))
+        {
+            last.Seq = record.Seq;
+            return;
+        }
+
         if (RawJson.Utf8(fields.Target) is not { } target || RawJson.Utf8(fields.ActionId) is not { } id)
         {
             return;
@@ -123,6 +133,21 @@ public sealed class RynxsState
         _failed.Remove(id);
     }
 
+    /// <summary>The usual case of a resync: the same action took effect again as it did before, and did not fail between.</summary>
+    private bool RepeatsLastSuccess(OutcomeFields fields, [NotNullWhen(true)] out SuccessEntry? last)
+    {
+        last = null;
+        if (!RawJson.IsString(fields.ActionId) || fields.ActionId.Contains((byte)'\\'))
+        {
+            return false;
+        }
+
+        ReadOnlySpan<byte> id = fields.ActionId[1..^1];
+        last = _applied.Find(id);
+        return last is not null && _failed.Find(id) is null
+            && fields.Target.SequenceEqual(last.Target) && fields.ActionType.SequenceEqual(last.ActionType) && fields.ResultCode.SequenceEqual(last.ResultCode);
+    }
+
     private void Fail(LogRecord record)
     {
         var fields = new OutcomeFields(record.PayloadUtf8);
@@ -133,6 +158,15 @@ public sealed class RynxsState
 
         int count = (_failed.Find(id)?.Count ?? 0) + 1;
         _failed.Set(id, target, new FailuresEntry(fields.Target.ToArray(), count, RawJson.Get(fields.Error, "code"u8).ToArray(), record.Seq));
+    }
+
+    private void Drift(LogRecord record)
+    {
+        var fields = new OutcomeFields(record.PayloadUtf8);
+        if (RawJson.Utf8(fields.ActionId) is { } id)
+        {
+            _applied.Remove(id);
+        }
     }
 
     private CanonicalOutput Write()
@@ -173,7 +207,16 @@ public sealed class RynxsState
 
     private sealed record DecisionEntry(byte[] ActionsHash, long Seq, byte[] TriggerSeq);
 
-    private sealed record SuccessEntry(byte[] ActionType, byte[] Target, byte[] ResultCode, long Seq);
+    private sealed class SuccessEntry(byte[] actionType, byte[] target, byte[] resultCode, long seq)
+    {
+        public byte[] ActionType { get; } = actionType;
+
+        public byte[] Target { get; } = target;
+
+        public byte[] ResultCode { get; } = resultCode;
+
+        public long Seq { get; set; } = seq;
+    }
 
     private sealed record FailuresEntry(byte[] Target, int Count, byte[] Code, long Seq);
 
@@ -184,7 +227,8 @@ public sealed class RynxsState
         private readonly Dictionary<byte[], (byte[] Target, T Entry)> _byId = new(Utf8Key.Comparer);
         private readonly Dictionary<byte[], HashSet<byte[]>> _idsOf = new(Utf8Key.Comparer);
 
-        public T? Find(byte[] id) => _byId.TryGetValue(id, out (byte[] Target, T Entry) found) ? found.Entry : null;
+        public T? Find(ReadOnlySpan<byte> id) =>
+            _byId.Count > 0 && _byId.GetAlternateLookup<ReadOnlySpan<byte>>().TryGetValue(id, out (byte[] Target, T Entry) found) ? found.Entry : null;
 
         public void Set(byte[] id, byte[] target, T entry)
         {

@@ -25,8 +25,17 @@ internal sealed record DesiredEntry(
 }
 
 /// <summary>The last success of one action.</summary>
-internal sealed record AppliedEntry(byte[] ActionType, byte[] Target, byte[] ResultCode, long Seq)
+internal sealed class AppliedEntry(byte[] actionType, byte[] target, byte[] resultCode, long seq)
 {
+    public byte[] ActionType { get; } = actionType;
+
+    public byte[] Target { get; } = target;
+
+    public byte[] ResultCode { get; } = resultCode;
+
+    /// <summary>The newest success: in place, because a resync repeats the same one of every action.</summary>
+    public long Seq { get; set; } = seq;
+
     public static AppliedEntry Of(OutcomeFields fields, ReadOnlySpan<byte> code, long seq) =>
         new(fields.ActionType.ToArray(), fields.Target.ToArray(), code.ToArray(), seq);
 

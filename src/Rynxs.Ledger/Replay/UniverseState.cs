@@ -19,6 +19,7 @@ public sealed class UniverseState
     private readonly Dictionary<byte[], DesiredEntry> _desired = new(Utf8Key.Comparer);
     private readonly Dictionary<byte[], AppliedEntry> _applied = new(Utf8Key.Comparer);
     private readonly List<FailureEntry> _failures = [];
+    private readonly CanonicalOutput _agentText = new();
 
     /// <summary>Number of events applied.</summary>
     public long Version { get; private set; }
@@ -86,7 +87,8 @@ public sealed class UniverseState
     {
         var fields = new ObservedFields(record.PayloadUtf8);
         byte[] id = Encoding.UTF8.GetBytes(record.AggregateId);
-        var agent = new CanonicalOutput();
+        CanonicalOutput agent = _agentText;
+        agent.Clear();
         agent.Begin('{').Key("labels"u8).Raw(fields.Labels.Length == 0 ? "{}"u8 : fields.Labels).Key("name"u8).Raw(fields.Name)
             .Key("namespace"u8).Raw(fields.Namespace).Key("spec"u8).Raw(fields.Spec).Key("spec_hash"u8).Raw(fields.SpecHash).End('}');
         _agents[id] = agent.Written.ToArray();
@@ -120,7 +122,15 @@ public sealed class UniverseState
         if (!key.Contains((byte)'\\') && bySpan.TryGetValue(key, out byte[]? known, out AppliedEntry? before))
         {
             // The usual case of a resync: the same action took effect again.
-            _applied[known] = before.Agrees(fields, code) ? before with { Seq = record.Seq } : AppliedEntry.Of(fields, code, record.Seq);
+            if (before.Agrees(fields, code))
+            {
+                before.Seq = record.Seq;
+            }
+            else
+            {
+                _applied[known] = AppliedEntry.Of(fields, code, record.Seq);
+            }
+
             return;
         }
 

@@ -21,6 +21,12 @@ public sealed record WitnessOptions
     /// <summary>Public keys of the logs that are cosigned, by the origin of their checkpoints. Others are unknown.</summary>
     public required IReadOnlyList<WitnessedLog> Logs { get; init; }
 
+    /// <summary>
+    /// Gives the logs anew, asked before each checkpoint, so that a log may rotate its key while the witness runs; null: they stay as they are. It throws
+    /// <see cref="InvalidDataException"/> when the list cannot be read: nothing is cosigned then, because a key may have been taken out of it.
+    /// </summary>
+    public Func<IReadOnlyList<WitnessedLog>>? ReadLogs { get; init; }
+
     /// <summary>Clock of the cosignatures.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 }
@@ -104,7 +110,7 @@ public sealed class Witness : IDisposable
             return new WitnessAnswer(400, exception.Message + "\n");
         }
 
-        if (_options.Logs.FirstOrDefault(log => log.Origin == checkpoint.Origin) is not { } known)
+        if (ReadLogs().FirstOrDefault(log => log.Origin == checkpoint.Origin) is not { } known)
         {
             return new WitnessAnswer(404, "This witness does not know the log of that origin.\n");
         }
@@ -133,7 +139,17 @@ public sealed class Witness : IDisposable
         await _turn.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
+            RefreshKeys();
+            if (!_latest.ContainsKey(known.Origin))
+            {
+                Load(known); // A log that was added while the witness ran may have a past here.
+            }
+
             return Decide(request, checkpoint, signatures);
+        }
+        catch (LedgerCorruptException exception)
+        {
+            throw new LedgerUnavailableException(exception.Message, exception);
         }
         finally
         {
@@ -195,6 +211,31 @@ public sealed class Witness : IDisposable
 
         _latest[checkpoint.Origin] = (checkpoint, note);
         return new WitnessAnswer(200, string.Concat(mine.Select(signature => signature.ToLine())));
+    }
+
+    private IReadOnlyList<WitnessedLog> ReadLogs()
+    {
+        try
+        {
+            return _options.ReadLogs?.Invoke() ?? _options.Logs;
+        }
+        catch (InvalidDataException exception)
+        {
+            throw new LedgerUnavailableException(exception.Message, exception);
+        }
+    }
+
+    /// <summary>The witness's own key may have been rotated.</summary>
+    private void RefreshKeys()
+    {
+        try
+        {
+            _options.Keys.Refresh();
+        }
+        catch (KeyDirectoryException exception)
+        {
+            throw new LedgerUnavailableException(exception.Message, exception);
+        }
     }
 
     private void Load(WitnessedLog log)

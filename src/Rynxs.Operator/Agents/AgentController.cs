@@ -30,6 +30,12 @@ public sealed record AgentControllerOptions
 
     /// <summary>Every agent is looked at this often even when nothing changed. Default 5 min.</summary>
     public TimeSpan ResyncInterval { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>What actions bring about is still there after this process ended, as objects of a cluster are. Default false: an agent's loop ends with us.</summary>
+    public bool EffectsOutliveProcess { get; init; }
+
+    /// <summary>What an agent whose actions are all in effect still waits for, such as its pod; null when it runs. Default: nothing.</summary>
+    public Func<NamespacedName, string?> WaitsFor { get; init; } = _ => null;
 }
 
 /// <summary>

@@ -101,7 +101,7 @@ internal sealed partial class AgentReconciler(AgentControllerOptions options, Co
     {
         string agentId = id.ToString();
         ResolvedImage? image = null;
-        foreach (ControlAction action in state.Pending(agentId))
+        foreach (ControlAction action in state.Pending(agentId, options.EffectsOutliveProcess))
         {
             if (!state.Agents.TryGetValue(agentId, out ObservedAgent? agent))
             {
@@ -151,7 +151,7 @@ internal sealed partial class AgentReconciler(AgentControllerOptions options, Co
 
         if (current is { Metadata.DeletionTimestamp: null } && state.Desired.ContainsKey(agentId))
         {
-            await ReportAsync(id, AgentStatusReport.Ready, image, cancellationToken);
+            await ReportAsync(id, options.WaitsFor(id) is { } reason ? AgentStatusReport.Waiting(reason) : AgentStatusReport.Ready, image, cancellationToken);
         }
 
         return null;

@@ -11,6 +11,9 @@ internal sealed record AgentStatusReport(string Phase, string ReadyStatus, strin
 
     public static AgentStatusReport Ready { get; } = new("Running", "True", "Running", "");
 
+    /// <summary>All is decided and done, and the rest is up to the cluster.</summary>
+    public static AgentStatusReport Waiting(string reason) => new("Pending", "False", reason, "");
+
     public static AgentStatusReport NotReady(ActionResult.Failed failed, int failures) => new(
         failures < 3 ? "Pending" : "Failed", "False", failed.Error.Code,
         string.Create(CultureInfo.InvariantCulture, $"{Cut(failed.Message)} (attempt {failures}; it will be tried again)"));

@@ -23,6 +23,7 @@ public sealed record ControlEvent(long Seq, string EventHash, LedgerPayload? Pay
                 nameof(ActionsDecided) => record.Payload.Deserialize(OperatorJson.Default.ActionsDecided),
                 nameof(ActionApplied) => record.Payload.Deserialize(OperatorJson.Default.ActionApplied),
                 nameof(ActionFailed) => record.Payload.Deserialize(OperatorJson.Default.ActionFailed),
+                nameof(DriftObserved) => record.Payload.Deserialize(OperatorJson.Default.DriftObserved),
                 nameof(LedgerOpened) => record.Payload.Deserialize(OperatorJson.Default.LedgerOpened),
                 _ => null,
             };

@@ -26,6 +26,7 @@ public static class ControlReducer
             ActionsDecided decided => Decide(next, decided, controlEvent),
             ActionApplied applied => Succeed(next, applied, controlEvent),
             ActionFailed failed => Fail(next, failed, controlEvent),
+            DriftObserved drift => next with { Applied = next.Applied.Remove(drift.ActionId) },
             LedgerOpened => next with { EpochSeq = controlEvent.Seq },
 
             // Mutations, refusals and types of later versions do not concern the fold.

@@ -36,14 +36,17 @@ public sealed record ControlState
     /// Decided and not known to be in effect, in the order to run them. An action is in effect when it was applied after it was decided
     /// and after this process opened the chain.
     /// </summary>
-    public IReadOnlyList<ControlAction> Pending(string agentId)
+    /// <param name="agentId"><c>NAMESPACE/NAME</c>.</param>
+    /// <param name="effectsOutliveProcess">What an earlier process brought about is still there, as objects of a cluster are: only the decision counts.</param>
+    public IReadOnlyList<ControlAction> Pending(string agentId, bool effectsOutliveProcess = false)
     {
         if (!Desired.TryGetValue(agentId, out AgentDecision? decision))
         {
             return [];
         }
 
-        long inEffectFrom = Math.Max(decision.Seq, EpochSeq);
+        // Never "after the decision" alone: an action that a new decision keeps was in effect before it.
+        long inEffectFrom = effectsOutliveProcess ? 0 : Math.Max(decision.Seq, EpochSeq);
         return [.. decision.Actions.Where(action => !Applied.TryGetValue(action.Id, out AppliedAction? applied) || applied.Seq < inEffectFrom)];
     }
 

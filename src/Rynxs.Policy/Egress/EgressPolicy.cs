@@ -4,11 +4,15 @@ namespace Rynxs.Policy.Egress;
 
 /// <summary>Decides what a sandbox may reach. Pure: the same model, request and moment give the same verdict.</summary>
 /// <remarks>
-/// As for tools: the highest priority among matching rules decides, at equal priority deny wins over ask and ask over allow, no match is deny,
-/// and the order of rules means nothing.
+/// Within a layer as for tools: the highest priority among matching rules decides, at equal priority deny wins over ask and ask over allow, no match is deny,
+/// and the order of rules means nothing. Every layer must allow, so the strictest wins. A grant stands in for a rule that is not there, or that asks, in the
+/// layers that allow grants; it never overrides a rule that denies.
 /// </remarks>
 public static class EgressPolicy
 {
+    /// <summary>The name that nothing allows, whatever the rules: probes ask for it. Names below <c>.invalid</c> exist nowhere (RFC 6761 6.4).</summary>
+    public static HostName ProbeHost { get; } = HostName.TryParse("probe.rynxs.invalid", out HostName? name) ? name : throw new FormatException();
+
     /// <summary>Decides about one request or tunnel.</summary>
     public static Verdict Decide(EgressPolicyModel model, EgressRequest request, DateTimeOffset now)
     {
@@ -19,23 +23,45 @@ public static class EgressPolicy
             return new Verdict.Deny(DecisionReason.InvalidCall, null);
         }
 
-        // One pass, nothing allocated: this runs for each request of a keep-alive connection.
-        EgressRule? decisive = null;
-        foreach (EgressRule rule in model.Rules)
+        if (IsNowhere(request.Host))
         {
-            if (Matches(rule, request, now) && (decisive is null || Outranks(rule, decisive)))
+            return new Verdict.Deny(DecisionReason.NoRuleMatches, null);
+        }
+
+        // This runs for each request of a keep-alive connection: a look-up by host and no list of intermediate results.
+        EgressRule? grant = null;
+        string? allowing = null, asking = null;
+        bool missing = false;
+        for (int i = 0; i < Math.Max(1, model.Layers.Count); i++)
+        {
+            EgressLayer layer = model.Layers.Count == 0 ? EgressLayer.Empty : model.Layers[i];
+            EgressRule? rule = layer.Find(request, now);
+            if (rule is not null && rule.Effect == RuleEffect.Deny)
             {
-                decisive = rule;
+                return new Verdict.Deny(DecisionReason.RuleDenies, layer.NameOf(rule));
+            }
+
+            if (rule is not null && rule.Effect == RuleEffect.Allow)
+            {
+                allowing ??= layer.NameOf(rule);
+            }
+            else if (layer.AllowsGrants && (grant ?? FindGrant(model, request, now)) is { } found)
+            {
+                (grant, allowing) = (found, found.Name);
+            }
+            else if (rule is null)
+            {
+                missing = true;
+            }
+            else
+            {
+                asking ??= layer.NameOf(rule);
             }
         }
 
-        return decisive switch
-        {
-            null => new Verdict.Deny(DecisionReason.NoRuleMatches, null),
-            { Effect: RuleEffect.Allow } => new Verdict.Allow(decisive.Name),
-            { Effect: RuleEffect.Ask } => new Verdict.Ask(decisive.Name),
-            _ => new Verdict.Deny(DecisionReason.RuleDenies, decisive.Name),
-        };
+        return missing ? new Verdict.Deny(DecisionReason.NoRuleMatches, null)
+            : asking is not null ? new Verdict.Ask(asking)
+            : new Verdict.Allow(allowing ?? "");
     }
 
     /// <summary>
@@ -46,55 +72,40 @@ public static class EgressPolicy
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(host);
-        return model.Rules.Any(rule => rule.Effect == RuleEffect.Allow && !HasExpired(rule, now) && rule.Hosts.Any(pattern => pattern.IsMatch(host)));
-    }
-
-    private static bool Outranks(EgressRule rule, EgressRule other) =>
-        rule.Priority != other.Priority ? rule.Priority > other.Priority
-        : rule.Effect != other.Effect ? rule.Effect > other.Effect
-        : string.CompareOrdinal(rule.Name, other.Name) < 0;
-
-    private static bool Matches(EgressRule rule, EgressRequest request, DateTimeOffset now)
-    {
-        if (HasExpired(rule, now) || !rule.Ports.Contains(request.Port) || !rule.Protocols.Contains(request.Protocol))
+        if (IsNowhere(host))
         {
             return false;
         }
 
-        bool host = false;
-        foreach (HostPattern pattern in rule.Hosts)
+        bool granted = model.Grants.Any(rule => !EgressLayer.HasExpired(rule, now) && rule.Hosts.Any(pattern => pattern.IsMatch(host)));
+        return model.Layers.Count == 0
+            ? granted
+            : model.Layers.All(layer => layer.MayResolve(host, now) || granted && layer.AllowsGrants && layer.IsAnswered(host));
+    }
+
+    /// <summary>Whether an approval could open this: no layer denies it by a rule, and each layer that does not allow it allows grants. Only such a denial is worth offering.</summary>
+    public static bool CouldBeGranted(EgressPolicyModel model, EgressRequest request, DateTimeOffset now)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(request);
+        return IsWellFormed(request) && !IsNowhere(request.Host)
+            && model.Layers.All(layer => layer.Find(request, now) is var rule && (rule is { Effect: RuleEffect.Allow } || rule is not { Effect: RuleEffect.Deny } && layer.AllowsGrants));
+    }
+
+    private static bool IsNowhere(HostName host) => host.Text.EndsWith(".invalid", StringComparison.Ordinal);
+
+    private static EgressRule? FindGrant(EgressPolicyModel model, EgressRequest request, DateTimeOffset now)
+    {
+        foreach (EgressRule rule in model.Grants)
         {
-            if (pattern.IsMatch(request.Host))
+            if (rule.Hosts.Any(pattern => pattern.IsMatch(request.Host)) && EgressLayer.Matches(rule, request, now))
             {
-                host = true;
-                break;
+                return rule;
             }
         }
 
-        return host && MatchesContent(rule, request);
+        return null;
     }
-
-    /// <summary>
-    /// A condition on what cannot be seen (the inside of a tunnel) holds for rules that forbid or ask and fails for rules that allow, so that a
-    /// tunnel is never the way around a condition.
-    /// </summary>
-    private static bool MatchesContent(EgressRule rule, EgressRequest request)
-    {
-        if (rule.Methods is null && rule.Paths is null)
-        {
-            return true;
-        }
-
-        if (request.Protocol != EgressProtocol.Http)
-        {
-            return rule.Effect != RuleEffect.Allow;
-        }
-
-        return (rule.Methods is null || rule.Methods.Contains(request.Method))
-            && (rule.Paths is null || rule.Paths.Any(path => path.IsMatch(request.Path)));
-    }
-
-    private static bool HasExpired(EgressRule rule, DateTimeOffset now) => rule.Expires is { } expires && now >= expires;
 
     private static bool IsWellFormed(EgressRequest request) =>
         request.Port is > 0 and <= ushort.MaxValue

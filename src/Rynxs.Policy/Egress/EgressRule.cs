@@ -24,8 +24,8 @@ public sealed record EgressRule
     /// <summary>One of them must match.</summary>
     public required IReadOnlyList<HostPattern> Hosts { get; init; }
 
-    /// <summary>1 to 65535; one of them must match.</summary>
-    public required IReadOnlyList<int> Ports { get; init; }
+    /// <summary>1 to 65535; one of them must match. Null for every port.</summary>
+    public required IReadOnlyList<int>? Ports { get; init; }
 
     /// <summary>One of them must match.</summary>
     public required IReadOnlyList<EgressProtocol> Protocols { get; init; }
@@ -51,11 +51,17 @@ public sealed record EgressPolicyModel
     /// <summary>Nothing goes out.</summary>
     public static EgressPolicyModel DenyAll { get; } = new();
 
-    /// <summary>Their order means nothing.</summary>
-    public IReadOnlyList<EgressRule> Rules { get; init; } = [];
+    /// <summary>Policies that apply; each must allow. Without one nothing is allowed but what is granted.</summary>
+    public IReadOnlyList<EgressLayer> Layers { get; init; } = [];
+
+    /// <summary>Approvals that were given: allow rules with an end.</summary>
+    public IReadOnlyList<EgressRule> Grants { get; init; } = [];
 
     /// <summary>Blocks of non-global addresses that the operator opened; see <see cref="AddressGuard"/>.</summary>
     public IReadOnlyList<AddressRange> OpenedAddresses { get; init; } = [];
+
+    /// <summary>A model of one policy without a name.</summary>
+    public static EgressPolicyModel Of(params IReadOnlyList<EgressRule> rules) => new() { Layers = [new EgressLayer("", rules)] };
 }
 
 /// <summary>What a sandbox wants to reach.</summary>

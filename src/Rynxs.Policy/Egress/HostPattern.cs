@@ -17,6 +17,17 @@ public sealed record HostPattern
         _suffix = "." + name.Text;
     }
 
+    private HostPattern()
+    {
+        (Name, _suffix, IsAny) = (EgressPolicy.ProbeHost, "", true);
+    }
+
+    /// <summary>Every name. No text gives it: only <c>network_policy: full</c> has such a rule.</summary>
+    public static HostPattern Any { get; } = new();
+
+    /// <summary>Whether it is <see cref="Any"/>.</summary>
+    public bool IsAny { get; }
+
     /// <summary>The name, without the star.</summary>
     public HostName Name { get; }
 
@@ -41,11 +52,11 @@ public sealed record HostPattern
     public bool IsMatch(HostName host)
     {
         ArgumentNullException.ThrowIfNull(host);
-        return IsWildcard
+        return IsAny || (IsWildcard
             ? host.Text.Length > _suffix.Length && host.Text.EndsWith(_suffix, StringComparison.Ordinal)
-            : string.Equals(host.Text, Name.Text, StringComparison.Ordinal);
+            : string.Equals(host.Text, Name.Text, StringComparison.Ordinal));
     }
 
     /// <inheritdoc/>
-    public override string ToString() => IsWildcard ? "*" + _suffix : Name.Text;
+    public override string ToString() => IsAny ? "*" : IsWildcard ? "*" + _suffix : Name.Text;
 }

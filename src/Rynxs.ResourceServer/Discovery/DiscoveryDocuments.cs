@@ -175,6 +175,8 @@ internal sealed class DiscoveryDocuments(KindSet kinds, IReadOnlyList<Discovered
             found.Add(("status", StatusVerbs));
         if (registered.Kind.Scale is not null)
             found.Add(("scale", StatusVerbs));
+        if (registered.IsNamespace)
+            found.Add(("finalize", ["update"]));
         return registered.Custom ? found : found.OrderBy(subresource => subresource.Item1, StringComparer.Ordinal);
     }
 

@@ -11,6 +11,7 @@ internal static class DuplicateFields
 
     /// <summary>Their paths, as <c>spec.list[0].field</c>. The reader is at the beginning and ends at the end of one value, with nothing behind it.</summary>
     /// <exception cref="JsonException">Not JSON.</exception>
+    /// <exception cref="InvalidOperationException">A text holds half a surrogate pair.</exception>
     public static List<string> Find(ref Utf8JsonReader reader)
     {
         List<string> found = [];
@@ -39,6 +40,10 @@ internal static class DuplicateFields
                     path[^1] = path.Count == 1 ? name : "." + name;
                     if (open.Peek().Names is { } names && !names.Add(name) && found.Count < MaxTold)
                         found.Add(string.Concat(path));
+                    break;
+                case JsonTokenType.String when reader.ValueIsEscaped:
+                    Enter(open, path);
+                    reader.GetString(); // throws for half a surrogate pair, which no UTF-8 can hold
                     break;
                 default:
                     Enter(open, path);

@@ -67,6 +67,8 @@ public static class ResourceApi
             }
             catch (ApiException e) when (!context.Response.HasStarted)
             {
+                if (e.Hides)
+                    state.Options.OnHidden?.Invoke(context);
                 await response.StatusAsync(e.Status);
             }
             catch (ResourceException e) when (!context.Response.HasStarted)

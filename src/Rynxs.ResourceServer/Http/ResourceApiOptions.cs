@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Http;
 using Rynxs.ResourceServer.Faults;
 
 namespace Rynxs.ResourceServer.Http;
@@ -14,6 +15,9 @@ public sealed record ResourceApiOptions
     /// <summary>Watches that one principal may have open at a time; one more answers 429. Default 2048.</summary>
     public int MaxWatchesPerPrincipal { get; init; } = 2048;
 
+    /// <summary>A watch whose client does not take an event within this time ends. Default one minute.</summary>
+    public TimeSpan WatchSendTimeout { get; init; } = TimeSpan.FromMinutes(1);
+
     /// <summary>Answers from this size on are compressed for clients that take gzip. Default 128 KiB, as the real server's.</summary>
     public int CompressFromBytes { get; init; } = 128 * 1024;
 
@@ -22,6 +26,11 @@ public sealed record ResourceApiOptions
 
     /// <summary>Also answer <c>/healthz</c>, <c>/livez</c> and <c>/readyz</c>, for servers that are nothing but a resource server. Default false.</summary>
     public bool MapHealth { get; init; }
+
+    /// <summary>
+    /// Called when a request is answered 404 because its caller may not see what it asks for: a refusal that the answer does not show and that an audit wants.
+    /// </summary>
+    public Action<HttpContext>? OnHidden { get; init; }
 
     /// <summary>Faults for tests; null in production, always.</summary>
     public FaultInjector? DangerousFaults { get; init; }

@@ -24,12 +24,12 @@ internal sealed class ResourceEndpoint(HttpContext context, ResourceApiState sta
     {
         if (_kinds.Find(route.Group, route.Version, route.Plural ?? "") is not { } kind || !Fits(kind))
         {
-            await response.TextAsync(404, "404 page not found\n");
+            await NotServedAsync();
             return;
         }
 
         bool scale = route.Subresource == "scale" && kind.Kind.Scale is not null;
-        if (route.Subresource is not null && !scale && !(route.Subresource == "status" && kind.Kind.HasStatus))
+        if (route.Subresource is not null && !scale && !(route.Subresource == "status" && kind.Kind.HasStatus) && !(route.Subresource == "finalize" && kind.IsNamespace))
         {
             await response.StatusAsync(new ApiStatus { Code = 404, Reason = "NotFound", Message = "the server could not find the requested resource", Details = new ApiStatusDetails() });
             return;
@@ -81,6 +81,17 @@ internal sealed class ResourceEndpoint(HttpContext context, ResourceApiState sta
         }
     }
 
+    /// <summary>Admission is said by name: an object that promises to guard others and is never asked would be worse than none.</summary>
+    private Task NotServedAsync() => route.Group != "admissionregistration.k8s.io"
+        ? response.TextAsync(404, "404 page not found\n")
+        : response.StatusAsync(new ApiStatus
+        {
+            Code = 404,
+            Reason = "NotFound",
+            Message = "this server calls no admission webhooks and evaluates no admission policies, so it keeps none: an object of this kind would be stored and guard nothing (docs/api.md)",
+            Details = new ApiStatusDetails { Group = route.Group, Kind = route.Plural },
+        });
+
     /// <summary>A namespaced kind is addressed with its namespace but for lists over all of them; a cluster-scoped kind never is.</summary>
     private bool Fits(RegisteredKind kind) => kind.Kind.Namespaced ? route.Namespace is not null || route.Name is null : route.Namespace is null;
 
@@ -91,6 +102,9 @@ internal sealed class ResourceEndpoint(HttpContext context, ResourceApiState sta
         {
             ("GET" or "HEAD", null, null) => _query.Watch ? "watch" : "list",
             // The old way of watching one object: the query asks for it, and its name is a field selector.
+            // Finalizers of a namespace are written and not read; they stand in the object.
+            ("PUT", not null, "finalize") => "update",
+            (_, _, "finalize") => null,
             ("GET" or "HEAD", not null, _) => "get",
             ("POST", null, null) => "create",
             ("PUT", not null, _) => "update",
@@ -104,7 +118,7 @@ internal sealed class ResourceEndpoint(HttpContext context, ResourceApiState sta
         if (verb is null || (route.Subresource is null && !kind.Kind.Verbs.Contains(verb)) || (verb == "deletecollection" && kind.Kind.Namespaced && route.Namespace is null)
             || (verb == "create" && kind.Kind.Namespaced && route.Namespace is null))
         {
-            context.Response.Headers.Allow = route.Name is null ? "GET, POST, DELETE" : route.Subresource is null ? "GET, PUT, PATCH, DELETE" : "GET, PUT, PATCH";
+            context.Response.Headers.Allow = route.Name is null ? "GET, POST, DELETE" : route.Subresource is null ? "GET, PUT, PATCH, DELETE" : route.Subresource == "finalize" ? "PUT" : "GET, PUT, PATCH";
             throw ApiErrors.Plain(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
         }
 
@@ -171,7 +185,7 @@ internal sealed class ResourceEndpoint(HttpContext context, ResourceApiState sta
         if (request.Kind.Key == Definitions && !dryRun)
             await SettleAsync(result.Body);
         response.Warn(request.Warnings);
-        await ObjectAsync(request, media, result.Body, StatusCodes.Status201Created, faults);
+        await ObjectAsync(request, media, request.Kind.Present(result.Body), StatusCodes.Status201Created, faults);
     }
 
     private async Task UpdateAsync(ObjectRequest request, MediaType media, bool scale, IReadOnlyList<Fault> faults)
@@ -255,7 +269,7 @@ internal sealed class ResourceEndpoint(HttpContext context, ResourceApiState sta
             {
                 "application/json" or "" => BodyReader.Parse(body, why => $"the body of a DELETE is a DeleteOptions object: {why}"),
                 "application/yaml" => BodyReader.ParseYaml(body, why => $"the body of a DELETE is a DeleteOptions object: {why}"),
-                _ => throw BodyReader.Unsupported("application/json", "application/yaml"),
+                _ => throw BodyReader.Unsupported(),
             };
             options = DeleteOptions.Read(read.Document as JsonObject ?? throw ApiErrors.BadRequest("the body of a DELETE is a DeleteOptions object"));
         }
@@ -273,7 +287,7 @@ internal sealed class ResourceEndpoint(HttpContext context, ResourceApiState sta
     {
         string type = BodyReader.MediaTypeOf(context.Request);
         if (type is not ("application/json" or "application/yaml" or ""))
-            throw BodyReader.Unsupported("application/json", "application/yaml");
+            throw BodyReader.Unsupported();
         byte[] body = await BodyReader.ReadAsync(context.Request, state.Options.MaxBodyBytes, Aborted);
         return BodyReader.ReadObject(body, type, kind);
     }

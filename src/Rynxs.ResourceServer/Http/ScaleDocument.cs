@@ -40,7 +40,7 @@ internal static class ScaleDocument
         {
             "application/json" or "" => BodyReader.Parse(body, why => $"the object provided is unrecognized (must be of type Scale): {why}"),
             "application/yaml" => BodyReader.ParseYaml(body, why => $"the object provided is unrecognized (must be of type Scale): {why}"),
-            _ => throw BodyReader.Unsupported("application/json", "application/yaml"),
+            _ => throw BodyReader.Unsupported(),
         };
         JsonObject scale = read.Document as JsonObject ?? throw ApiErrors.BadRequest("the object provided is unrecognized (must be of type Scale): an object is due");
         string name = ObjectPipeline.Text(ObjectPipeline.Metadata(scale), "name");

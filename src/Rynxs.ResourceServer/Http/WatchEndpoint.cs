@@ -23,6 +23,9 @@ internal sealed class WatchEndpoint(HttpContext context, ResourceApiState state,
 {
     private static readonly TimeSpan ShortestDefault = TimeSpan.FromMinutes(30);
 
+    /// <summary>So much of what was written may wait to be sent, and one event more: a client that does not read costs no more memory than this.</summary>
+    private const int MaxUnsentBytes = 64 * 1024;
+
     private readonly TableWriter? _tables = media.Form == Presentation.Table ? new TableWriter(request.Kind, query.IncludeObject, state.Store.Options.TimeProvider) : null;
     private readonly int _cutAfter = faults.OfType<Fault.CutWatch>().Select(fault => fault.AfterEvents).FirstOrDefault(-1);
     private readonly int _expireAfter = faults.OfType<Fault.ExpireWatch>().Select(fault => fault.AfterEvents).FirstOrDefault(-1);
@@ -63,7 +66,7 @@ internal sealed class WatchEndpoint(HttpContext context, ResourceApiState state,
         context.Response.ContentType = media.ContentType;
         await context.Response.StartAsync(end.Token);
         PipeWriter output = context.Response.BodyWriter;
-        await output.FlushAsync(end.Token);
+        await SendAsync(output, end.Token);
         ObjectWatch? watch = null;
         try
         {
@@ -73,9 +76,11 @@ internal sealed class WatchEndpoint(HttpContext context, ResourceApiState state,
                 {
                     if (!Event(output, "ADDED", item.Body))
                         return;
+                    if (output.UnflushedBytes > MaxUnsentBytes)
+                        await SendAsync(output, end.Token);
                 }
 
-                await output.FlushAsync(end.Token);
+                await SendAsync(output, end.Token);
                 first = await present.NextAsync(end.Token);
             }
 
@@ -83,7 +88,7 @@ internal sealed class WatchEndpoint(HttpContext context, ResourceApiState state,
             if (initial && query.SendInitialEvents == true && query.Bookmarks)
             {
                 Bookmark(output, from, initialEnd: true);
-                await output.FlushAsync(end.Token);
+                await SendAsync(output, end.Token);
             }
 
             watch = new ObjectWatch(state.Store.Documents, request.Kind, selection, from, time);
@@ -129,12 +134,32 @@ internal sealed class WatchEndpoint(HttpContext context, ResourceApiState state,
                 };
                 if (!Event(output, type, change.Body))
                     return;
+                if (output.UnflushedBytes > MaxUnsentBytes)
+                    await SendAsync(output, end);
             }
 
             if (changes.Count == 0 && query.Bookmarks)
                 Bookmark(output, watch.Cursor, initialEnd: false);
-            await output.FlushAsync(end);
+            await SendAsync(output, end);
         }
+    }
+
+    /// <summary>
+    /// Sends what was written. A client that does not take it within its time is cut off: the listener's own limit grows with what is unsent, so that one who
+    /// never reads would keep its place for hours.
+    /// </summary>
+    private async Task SendAsync(PipeWriter output, CancellationToken end)
+    {
+        ValueTask<FlushResult> sent = output.FlushAsync(end);
+        if (sent.IsCompletedSuccessfully)
+        {
+            _ = sent.Result;
+            return;
+        }
+
+        using CancellationTokenSource late = new(state.Options.WatchSendTimeout, state.Store.Options.TimeProvider);
+        await using CancellationTokenRegistration cut = late.Token.Register(context.Abort);
+        await sent;
     }
 
     /// <summary>False when a test wants the watch to end here.</summary>

@@ -47,7 +47,9 @@ internal static class BuiltInDefaults
         spec["enableServiceLinks"] ??= true; // pods only: a template has it when it was set there
         spec["preemptionPolicy"] ??= "PreemptLowerPriority";
         spec["priority"] ??= 0;
-        Child(document, "status")["phase"] ??= "Pending";
+        JsonObject status = Child(document, "status");
+        status["phase"] ??= "Pending";
+        status["qosClass"] ??= PodQuality.Of(spec);
     }
 
     public static void Template(JsonObject document)
@@ -69,6 +71,9 @@ internal static class BuiltInDefaults
     public static void StatefulSet(JsonObject document)
     {
         Template(document);
+
+        // Required by the schema, and there from the beginning: the field has no "omit when empty".
+        Child(document, "status")["replicas"] ??= 0;
         if (document["spec"] is not JsonObject spec)
             return;
         JsonObject retention = Child(spec, "persistentVolumeClaimRetentionPolicy");

@@ -17,8 +17,17 @@ public static class CustomResourceDefinitions
         JsonObject complete = (JsonObject)definition.DeepClone();
         Default(complete);
         causes = Validate(complete, null);
-        kinds = causes.Count == 0 ? [.. Versions(complete).Where(version => version["served"].Flag() is true).Select(version => Convert(complete, version))] : null;
-        return kinds is not null;
+        if (causes.Count > 0)
+        {
+            kinds = null;
+            return false;
+        }
+
+        // The rules let exactly one version be the one of the storage.
+        ServedKind stored = Convert(complete, Versions(complete).First(version => version["storage"].Flag() is true));
+        kinds = [.. Versions(complete).Where(version => version["served"].Flag() is true).Select(version => Convert(complete, version))
+            .Select(kind => kind.Version == stored.Version ? kind : kind with { StoredAs = stored })];
+        return true;
     }
 
     /// <summary>Mutates: singular, listKind and the conversion strategy, where they are absent.</summary>

@@ -54,6 +54,9 @@ public sealed record ServedKind
     /// <summary>Mutates: write-only fields that become others, defaults that depend on other fields.</summary>
     public Action<JsonObject>? ExtraDefaulting { get; init; }
 
+    /// <summary>The version that objects are stored in, where it is another one: fields that it does not know are lost when an object is written, as in Kubernetes with conversion None.</summary>
+    public ServedKind? StoredAs { get; init; }
+
     /// <summary><c>v1</c> or <c>GROUP/VERSION</c>.</summary>
     public string ApiVersion => Group.Length == 0 ? Version : $"{Group}/{Version}";
 

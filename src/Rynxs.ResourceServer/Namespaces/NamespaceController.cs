@@ -105,7 +105,7 @@ internal sealed partial class NamespaceController(ObjectPipeline pipeline, KindR
 
         try
         {
-            await pipeline.ChangeAsync(Request(kind, name), (live, _) =>
+            await pipeline.ChangeAsync(Request(kind, name) with { Subresource = "finalize" }, (live, _) =>
             {
                 if (live["spec"] is JsonObject spec)
                     spec["finalizers"] = new JsonArray();

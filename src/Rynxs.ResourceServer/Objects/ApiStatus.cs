@@ -89,4 +89,7 @@ internal sealed record ApiStatusDetails
 internal sealed class ApiException(ApiStatus status) : Exception(status.Message)
 {
     public ApiStatus Status { get; } = status;
+
+    /// <summary>It says that something does not exist because the caller may not see it, whether it exists or not.</summary>
+    public bool Hides { get; init; }
 }

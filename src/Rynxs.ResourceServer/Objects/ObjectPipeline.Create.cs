@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text.Json.Nodes;
 using Rynxs.ResourceServer.Applying;
+using Rynxs.ResourceServer.Kinds;
 using Rynxs.ResourceServer.Storage;
 
 namespace Rynxs.ResourceServer.Objects;
@@ -31,7 +32,7 @@ internal sealed partial class ObjectPipeline
                 Metadata(next)["name"] = Generated(generate);
             PrepareCreate(request, next, tracks: true);
             string name = Text(Metadata(next), "name");
-            DocumentTemplate template = DocumentText.Serialize(next);
+            DocumentTemplate template = Stored(request, next);
             DocumentKey key = Key(request, name);
             if (request.DryRun)
             {
@@ -74,15 +75,14 @@ internal sealed partial class ObjectPipeline
             next.Remove("status");
         UniverseAdmission.Begin(request, next);
         Default(request, next);
-        // The structures of built-in kinds always have their status, empty at first.
-        if (request.Kind.Kind is { HasStatus: true } && !request.Kind.Custom && next["status"] is null)
-            next["status"] = new JsonObject();
+        if (request.Kind.Kind.HasStatus && !request.Kind.Custom)
+            BlankStatus.Fill(next, request.Kind.Kind);
         Validate(request, next, old: null);
         UniverseAdmission.Create(request, next);
         if (!tracks)
             return;
         // A namespace's own finalizer is the server's and not its maker's.
-        JsonNode? own = request.Kind.Key == new KindKey("", "namespaces") && next["spec"] is JsonObject { Count: 1 } spec ? Copy(spec["finalizers"]) : null;
+        JsonNode? own = request.Kind.IsNamespace && next["spec"] is JsonObject { Count: 1 } spec ? Copy(spec["finalizers"]) : null;
         if (own is not null)
             next["spec"] = new JsonObject();
         ManagedFields.Track(null, next, request.Kind.Kind.Schema, Tracked(request));

@@ -15,7 +15,7 @@ internal sealed partial class ObjectPipeline
     public Task<WriteResult> DeleteAsync(ObjectRequest request, DeleteOptions how, CancellationToken cancellationToken)
     {
         request = request with { DryRun = request.DryRun || how.DryRun };
-        if (request.Kind.Key == new KindKey("", "namespaces") && LastingNamespaces.Contains(request.Name))
+        if (request.Kind.IsNamespace && LastingNamespaces.Contains(request.Name))
             throw ApiErrors.Forbidden(request.Kind.Kind, request.Name, "this namespace may not be deleted");
         return ChangeAsync(request, request.Name, "delete", (live, stored) =>
         {

@@ -77,7 +77,11 @@ internal sealed partial class ObjectPipeline
     private Decision Replace(ObjectRequest request, JsonObject given, JsonObject live, StoredDocument stored, bool tracks = true)
     {
         CheckPreconditions(request, given, stored, live);
+        JsonNode? holders = Copy(given["spec"]?["finalizers"]);
         Default(request, given);
+        // No finalizers is here what was asked for, and nothing to be filled in.
+        if (request.Subresource == "finalize")
+            given["spec"] = holders is JsonArray { Count: > 0 } ? new JsonObject { ["finalizers"] = holders } : new JsonObject();
         JsonObject next = Merged(request, given, live);
         IReadOnlyList<StatusCause> restored = NewFinalizers(live, next);
         if (!JsonNode.DeepEquals(WithoutManagers(next), WithoutManagers(live)))
@@ -123,6 +127,10 @@ internal sealed partial class ObjectPipeline
             else
                 next.Remove("status");
         }
+
+        // What holds a namespace is let go of through its own subresource alone, so that no ordinary update ends a namespace that still has content.
+        if (request.Kind.IsNamespace && request.Subresource != "finalize")
+            next["spec"] = Copy(live["spec"]) ?? new JsonObject();
 
         JsonObject metadata = Metadata(next);
         JsonObject old = Metadata(live);
@@ -201,7 +209,7 @@ internal sealed partial class ObjectPipeline
 
     /// <summary>A namespace is not gone before its content is: its own list of finalizers holds it.</summary>
     private static bool HoldsItself(ObjectRequest request, JsonObject document) =>
-        request.Kind.Key == new KindKey("", "namespaces") && document["spec"]?["finalizers"] is JsonArray { Count: > 0 };
+        request.Kind.IsNamespace && document["spec"]?["finalizers"] is JsonArray { Count: > 0 };
 
     private static long Generation(JsonObject document) => Metadata(document)["generation"] is JsonValue value && value.TryGetValue(out long generation) ? generation : 0;
 

@@ -42,7 +42,7 @@ internal sealed partial class ObjectPipeline(DocumentStore store, ResourceStoreO
                 Decision.Remove remove => (remove.Last, true),
                 _ => throw new System.Diagnostics.UnreachableException(),
             };
-            DocumentTemplate template = DocumentText.Serialize(next);
+            DocumentTemplate template = Stored(request, next);
             if (request.DryRun)
                 return new WriteResult(stored is null ? template.WithoutVersion() : template.WithVersion(stored.Version), Created: stored is null, Removed: removes);
 
@@ -63,6 +63,18 @@ internal sealed partial class ObjectPipeline(DocumentStore store, ResourceStoreO
         }
 
         throw ApiErrors.Modified(request.Kind.Kind, name);
+    }
+
+    /// <summary>The document as it is stored. Mutates: what the version of the storage does not know is not kept.</summary>
+    private static DocumentTemplate Stored(ObjectRequest request, JsonObject next)
+    {
+        if (request.Kind.Kind.StoredAs is { } stored)
+        {
+            next["apiVersion"] = stored.ApiVersion;
+            SchemaPruner.Prune(next, stored.Schema);
+        }
+
+        return DocumentText.Serialize(next);
     }
 
     private Mutation Mutation(ObjectRequest request, DocumentKey key, string verb, long expected, JsonObject next, DocumentTemplate template, bool removes)
@@ -137,7 +149,7 @@ internal sealed partial class ObjectPipeline(DocumentStore store, ResourceStoreO
     private static JsonObject Live(RegisteredKind kind, StoredDocument stored)
     {
         JsonObject live = DocumentText.Parse(stored.Body);
-        live["apiVersion"] = kind.Kind.ApiVersion;
+        kind.Convert(live);
         return live;
     }
 

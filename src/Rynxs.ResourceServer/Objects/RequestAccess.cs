@@ -17,7 +17,7 @@ internal static class RequestAccess
             case Access.Allowed:
                 return;
             case Access.Invisible:
-                throw ApiErrors.NotFound(request.Kind.Kind, request.Name);
+                throw new ApiException(ApiErrors.NotFound(request.Kind.Kind, request.Name).Status) { Hides = true };
             default:
                 throw ApiErrors.Forbidden(request.Kind.Kind, request.Subresource, verb == ResourceVerb.Create ? "" : request.Name, request.Principal.Name, name, request.Namespace);
         }
@@ -31,7 +31,7 @@ internal static class RequestAccess
             ? AccessRules.DecideEverywhere(request.Principal, request.Kind.Kind.Group, request.Kind.Kind.Plural, request.Kind.Kind.Namespaced)
             : AccessRules.Decide(request.Principal, verb, request.Kind.Kind.Group, request.Kind.Kind.Plural, null, request.Kind.Kind.Namespaced, Where(request));
         if (access == Access.Invisible)
-            throw ApiErrors.NotFound(request.Kind.Kind, "");
+            throw new ApiException(ApiErrors.NotFound(request.Kind.Kind, "").Status) { Hides = true };
         if (access == Access.Forbidden)
             throw ApiErrors.Forbidden(request.Kind.Kind, null, "", request.Principal.Name, name, request.Namespace);
     }

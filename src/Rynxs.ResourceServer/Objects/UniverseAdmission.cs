@@ -20,7 +20,7 @@ internal sealed class UniverseAdmission(TimeProvider timeProvider)
     /// <summary>Otherwise an administrator could ask in another's name and then say yes.</summary>
     public static void Create(ObjectRequest request, JsonObject next)
     {
-        if (!Applies(request) || IsSystem(request.Principal))
+        if (request.Kind.Kind is not { Group: "universe.ai", Kind: "Approval" or "EgressApproval" } || IsSystem(request.Principal))
             return;
         if (At(next, "spec", "requester") != request.Principal.Name)
             throw Refused(request, next, "spec.requester", $"Forbidden: only {request.Principal.Name} can be the requester of this request");

@@ -67,6 +67,8 @@ internal static class Operations
             ("delete", new Operation("delete", "delete", $"delete{word}{scope}{kind.Kind}", Status, DeleteOptions, Delete))));
         if (kind.HasStatus)
             yield return (place + "/{name}/status", Subresource(kind, word + scope, "Status", self));
+        if (kind is { Group: "", Plural: "namespaces" })
+            yield return (place + "/{name}/finalize", [new Operation("put", "put", $"replace{word}{kind.Kind}Finalize", self, self, Write)]);
         if (kind.Scale is not null)
             yield return (place + "/{name}/scale", Subresource(kind, word + scope, "Scale", Scale));
     }

@@ -11,6 +11,9 @@ namespace Rynxs.ResourceServer.Storage;
 /// </summary>
 internal sealed class CommitQueue : IAsyncDisposable
 {
+    /// <summary>Secrets are sealed, whatever version of their kind is served; nothing else is.</summary>
+    public static readonly KindKey SealedKind = new("", "secrets");
+
     private const int MaxBatch = 128;
     private const int MaxWaiting = 4096;
 
@@ -46,7 +49,7 @@ internal sealed class CommitQueue : IAsyncDisposable
     {
         if (mutation.Next.Bytes.Length + 20 > _options.MaxObjectBytes)
             throw new ResourceException(ResourceErrorReason.TooLarge, $"the object is {mutation.Next.Bytes.Length} bytes, at most {_options.MaxObjectBytes} are allowed");
-        Waiting waiting = new(mutation, 0, cancellationToken);
+        Waiting waiting = new(new Work.Change(mutation), cancellationToken);
         await EnqueueAsync(waiting, cancellationToken);
         return await waiting.Outcome.Task ?? throw new UnreachableException("a mutation has an outcome");
     }
@@ -54,9 +57,20 @@ internal sealed class CommitQueue : IAsyncDisposable
     /// <summary>Later versions are greater than <paramref name="version"/>.</summary>
     public async Task BurnThroughAsync(long version, CancellationToken cancellationToken)
     {
-        Waiting waiting = new(null, version, cancellationToken);
+        Waiting waiting = new(new Work.Burn(version), cancellationToken);
         await EnqueueAsync(waiting, cancellationToken);
         await waiting.Outcome.Task;
+    }
+
+    /// <summary>Work of the store on itself. It makes no version; <paramref name="committed"/> runs on the writer before anything else is committed.</summary>
+    /// <returns>What the work returned.</returns>
+    public async Task<long> UpkeepAsync(Func<StoreConnection, long> work, Action? committed, CancellationToken cancellationToken)
+    {
+        Work.Upkeep upkeep = new(work, committed);
+        Waiting waiting = new(upkeep, cancellationToken);
+        await EnqueueAsync(waiting, cancellationToken);
+        await waiting.Outcome.Task;
+        return upkeep.Result;
     }
 
     /// <summary>Commits a transaction that changes nothing.</summary>
@@ -110,7 +124,7 @@ internal sealed class CommitQueue : IAsyncDisposable
 
             _database.Writer.Run("BEGIN IMMEDIATE");
             foreach (Waiting waiting in batch)
-                waiting.Decided = waiting.Mutation is { } mutation ? Apply(mutation, changes) : Burn(waiting.BurnThrough);
+                waiting.Decided = Decide(waiting.Work, changes);
 
             long cut = 0;
             if (changes.Count > 0)
@@ -121,6 +135,12 @@ internal sealed class CommitQueue : IAsyncDisposable
             }
 
             _database.Writer.Run("COMMIT");
+            foreach (Waiting waiting in batch)
+            {
+                if (waiting.Work is Work.Upkeep upkeep)
+                    upkeep.Committed?.Invoke();
+            }
+
             if (changes.Count > 0)
             {
                 _compacted = Math.Max(_compacted, cut);
@@ -147,6 +167,22 @@ internal sealed class CommitQueue : IAsyncDisposable
             waiting.Outcome.TrySetResult(waiting.Decided);
     }
 
+    private CommitOutcome? Decide(Work work, List<StoredChange> changes)
+    {
+        switch (work)
+        {
+            case Work.Change change:
+                return Apply(change.Mutation, changes);
+            case Work.Burn burn:
+                return Burn(burn.Through);
+            case Work.Upkeep upkeep:
+                upkeep.Result = upkeep.Do(_database.Writer);
+                return null;
+            default:
+                throw new UnreachableException();
+        }
+    }
+
     private CommitOutcome? Burn(long through)
     {
         if (through < 0)
@@ -161,6 +197,7 @@ internal sealed class CommitQueue : IAsyncDisposable
         DocumentKey key = mutation.Key;
         long current = 0;
         long owned = 0;
+        long previousSeal = 0;
         byte[]? previous = null;
         SqliteCommand find = writer.Prepare("SELECT version, owned, sealed, body FROM documents WHERE grp = $1 AND plural = $2 AND namespace = $3 AND name = $4",
             key.Kind.Group, key.Kind.Plural, key.Namespace, key.Name);
@@ -170,6 +207,7 @@ internal sealed class CommitQueue : IAsyncDisposable
             {
                 current = reader.GetInt64(0);
                 owned = reader.GetInt64(1);
+                previousSeal = reader.GetInt64(2);
                 previous = reader.GetFieldValue<byte[]>(3);
             }
         }
@@ -182,11 +220,14 @@ internal sealed class CommitQueue : IAsyncDisposable
         // Given once, even when the commit fails: a record that has it then stands for nothing else.
         long version = ++_lastGiven;
         byte[] body = mutation.Next.WithVersion(version);
-        bool seals = Seals(key.Kind);
-        byte[] stored = seals ? _database.Key.Seal(key, version, body) : body;
+        (long seal, byte[] stored) = key.Kind == SealedKind ? _database.Keys.Seal(key, version, body) : (0, body);
+        byte[]? plainPrevious = previous is not null && previousSeal > 0 ? _database.Keys.Open(key, current, previousSeal, previous) : previous;
+        // A row of the history has one key for both of its documents.
+        if (plainPrevious is not null && previousSeal != seal)
+            previous = seal > 0 ? _database.Keys.Seal(key, current, plainPrevious).Bytes : plainPrevious;
         WatchEventType type = mutation.Removes ? WatchEventType.Deleted : previous is null ? WatchEventType.Added : WatchEventType.Modified;
         writer.Run("INSERT INTO history VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-            version, key.Kind.Group, key.Kind.Plural, key.Namespace, key.Name, (int)type, seals ? 1 : 0, stored, previous, current);
+            version, key.Kind.Group, key.Kind.Plural, key.Namespace, key.Name, (int)type, seal, stored, previous, current);
         if (owned > 0)
             writer.Run("DELETE FROM owners WHERE grp = $1 AND plural = $2 AND namespace = $3 AND name = $4", key.Kind.Group, key.Kind.Plural, key.Namespace, key.Name);
         if (mutation.Removes)
@@ -196,19 +237,14 @@ internal sealed class CommitQueue : IAsyncDisposable
         else
         {
             writer.Run("INSERT OR REPLACE INTO documents VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-                key.Kind.Group, key.Kind.Plural, key.Namespace, key.Name, version, mutation.Uid, mutation.Deleting ? 1 : 0, mutation.Owners.Count, seals ? 1 : 0, stored);
+                key.Kind.Group, key.Kind.Plural, key.Namespace, key.Name, version, mutation.Uid, mutation.Deleting ? 1 : 0, mutation.Owners.Count, seal, stored);
             foreach (string owner in mutation.Owners)
                 writer.Run("INSERT OR IGNORE INTO owners VALUES ($1, $2, $3, $4, $5)", owner, key.Kind.Group, key.Kind.Plural, key.Namespace, key.Name);
         }
 
-        if (previous is not null && seals)
-            previous = _database.Key.Open(key, current, previous);
-        changes.Add(new StoredChange(version, type, key, body, previous));
+        changes.Add(new StoredChange(version, type, key, body, plainPrevious));
         return new CommitOutcome.Committed(new StoredDocument(key, version, body));
     }
-
-    /// <summary>Secrets are sealed, whatever version of their kind is served.</summary>
-    private static bool Seals(KindKey kind) => kind is { Group: "", Plural: "secrets" };
 
     private CommitOutcome? Namespace(string name)
     {
@@ -234,7 +270,7 @@ internal sealed class CommitQueue : IAsyncDisposable
             List<Task> records = [];
             foreach (Waiting waiting in batch)
             {
-                if (waiting is { Mutation: { } mutation, Decided: CommitOutcome.Committed { Document: { } document } })
+                if (waiting is { Work: Work.Change { Mutation: { } mutation }, Decided: CommitOutcome.Committed { Document: { } document } })
                     records.Add(log.RecordAsync(Record(mutation, document), CancellationToken.None).AsTask()); // a commit step: no one's wish to leave may cut it
             }
 
@@ -283,10 +319,27 @@ internal sealed class CommitQueue : IAsyncDisposable
         }
     }
 
-    private sealed record Waiting(Mutation? Mutation, long BurnThrough, CancellationToken CancellationToken)
+    private sealed record Waiting(Work Work, CancellationToken CancellationToken)
     {
         public CommitOutcome? Decided { get; set; }
 
         public TaskCompletionSource<CommitOutcome?> Outcome { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    }
+
+    /// <summary>What waits for its commit.</summary>
+    private abstract record Work
+    {
+        private Work()
+        {
+        }
+
+        public sealed record Change(Mutation Mutation) : Work;
+
+        public sealed record Burn(long Through) : Work;
+
+        public sealed record Upkeep(Func<StoreConnection, long> Do, Action? Committed) : Work
+        {
+            public long Result { get; set; }
+        }
     }
 }

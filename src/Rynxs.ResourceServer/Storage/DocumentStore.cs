@@ -1,5 +1,6 @@
 using Microsoft.Data.Sqlite;
 using Rynxs.Resources.Client;
+using Rynxs.ResourceServer.Secrets;
 using Rynxs.ResourceServer.Watching;
 
 namespace Rynxs.ResourceServer.Storage;
@@ -26,6 +27,9 @@ internal sealed class DocumentStore : IAsyncDisposable
     /// <summary>The latest changes, for those who watch.</summary>
     public ChangeFeeds Feeds { get; }
 
+    /// <summary>What seals Secrets.</summary>
+    public SecretKeyRing Keys => _database.Keys;
+
     /// <summary>Version of the last commit.</summary>
     public long Sequence => _commits.Sequence;
 
@@ -41,6 +45,18 @@ internal sealed class DocumentStore : IAsyncDisposable
     public Task BurnThroughAsync(long version, CancellationToken cancellationToken) => _commits.BurnThroughAsync(version, cancellationToken);
 
     public Task CheckWritableAsync(CancellationToken cancellationToken) => _commits.CheckWritableAsync(cancellationToken);
+
+    /// <summary>Work of the store on itself, as a commit of its own that makes no version. <paramref name="committed"/> runs before the next commit begins.</summary>
+    public Task<long> UpkeepAsync(Func<StoreConnection, long> work, Action? committed, CancellationToken cancellationToken) => _commits.UpkeepAsync(work, committed, cancellationToken);
+
+    /// <summary>How many keys the store names, and how many sealed rows have another than the newest.</summary>
+    public Task<(int Keys, long Left)> ReadKeysAsync(CancellationToken cancellationToken) =>
+        _database.ReadAsync(
+            connection => ((int)connection.Number("SELECT count(*) FROM keys"), connection.Number("""
+                SELECT (SELECT count(*) FROM documents WHERE grp = '' AND plural = 'secrets' AND sealed NOT IN (0, $1))
+                     + (SELECT count(*) FROM history WHERE grp = '' AND plural = 'secrets' AND sealed NOT IN (0, $1))
+                """, _database.Keys.Newest)),
+            transaction: true, cancellationToken);
 
     public Task<StoredDocument?> FindAsync(DocumentKey key, CancellationToken cancellationToken) =>
         _database.ReadAsync(connection =>
@@ -283,7 +299,7 @@ internal sealed class DocumentStore : IAsyncDisposable
             return (IReadOnlyList<DocumentKey>)keys;
         }, transaction: false, cancellationToken);
 
-    private byte[] Open(DocumentKey key, long version, long isSealed, byte[] body) => isSealed == 0 ? body : _database.Key.Open(key, version, body);
+    private byte[] Open(DocumentKey key, long version, long isSealed, byte[] body) => isSealed == 0 ? body : _database.Keys.Open(key, version, isSealed, body);
 
     private static int Compare((string Namespace, string Name) a, (string Namespace, string Name) b)
     {

@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using Rynxs.Resources.Agents;
 using Rynxs.Resources.Approvals;
+using Rynxs.Resources.Egress;
+using Rynxs.Resources.Inference;
 using Rynxs.Resources.Meta;
 using Rynxs.Resources.Tasks;
 using Rynxs.Resources.Universes;
@@ -21,6 +23,13 @@ internal static class EmptyResource
         {
             Metadata = Meta,
             Spec = new ApprovalSpec { Kind = "", SubjectHash = "", Requester = "", Expires = DateTimeOffset.UnixEpoch },
+        },
+        "EgressPolicy" => new EgressPolicyResource { Metadata = Meta },
+        "EgressApproval" => new EgressApprovalResource { Metadata = Meta, Spec = new EgressApprovalSpec { Agent = "", Hosts = [], Reason = "", Requester = "" } },
+        "InferencePolicy" => new InferencePolicyResource
+        {
+            Metadata = Meta,
+            Spec = new InferencePolicySpec { Agents = [], Upstreams = [], Models = [] },
         },
         _ => throw new UnreachableException(),
     };

@@ -6,6 +6,7 @@ using Rynxs.ResourceServer.CustomKinds;
 using Rynxs.ResourceServer.Namespaces;
 using Rynxs.ResourceServer.Objects;
 using Rynxs.ResourceServer.Owners;
+using Rynxs.ResourceServer.Secrets;
 using Rynxs.Resources.Client;
 using Rynxs.Resources.Identity;
 using Rynxs.Resources.Manifests;
@@ -34,6 +35,7 @@ public sealed class ResourceStore : IAsyncDisposable
         Definitions = new CustomKindController(Pipeline, kinds, options.TimeProvider, logger);
         Namespaces = new NamespaceController(Pipeline, kinds, options, logger);
         Collector = new GarbageCollector(Pipeline, kinds, options.TimeProvider, logger);
+        SecretKeys = new SecretKeyRotation(documents, options.TimeProvider, logger);
         _background = RunControllersAsync();
     }
 
@@ -55,6 +57,8 @@ public sealed class ResourceStore : IAsyncDisposable
     internal NamespaceController Namespaces { get; }
 
     internal GarbageCollector Collector { get; }
+
+    private SecretKeyRotation SecretKeys { get; }
 
     /// <summary>Ends when the store closes.</summary>
     internal CancellationToken Closing => _closing.Token;
@@ -118,6 +122,16 @@ public sealed class ResourceStore : IAsyncDisposable
     /// <exception cref="ResourceException"><c>StoreUnavailable</c>: the reason in words.</exception>
     public Task CheckWritableAsync(CancellationToken cancellationToken) => Documents.CheckWritableAsync(cancellationToken);
 
+    /// <summary>
+    /// Seals Secrets with a new key from now on, and seals what the key before sealed again beside the requests. When that has ended, the key file holds the new
+    /// key alone. Nothing is lost at whatever moment the process dies; the next start goes on.
+    /// </summary>
+    /// <exception cref="ResourceException"><c>Conflict</c>: the last exchange has not ended. <c>StoreUnavailable</c>: nothing has changed.</exception>
+    public Task<SecretKeyStatus> RotateSecretKeyAsync(CancellationToken cancellationToken) => SecretKeys.BeginAsync(cancellationToken);
+
+    /// <summary>Where the keys of the Secrets stand.</summary>
+    public Task<SecretKeyStatus> SecretKeyStatusAsync(CancellationToken cancellationToken) => SecretKeys.StatusAsync(cancellationToken);
+
     /// <summary>Ends the watches and the controllers, finishes the mutations that were taken, closes the file.</summary>
     public async ValueTask DisposeAsync()
     {
@@ -128,11 +142,12 @@ public sealed class ResourceStore : IAsyncDisposable
         await _background;
         await Documents.DisposeAsync();
         Definitions.Dispose();
+        SecretKeys.Dispose();
         _closing.Dispose();
     }
 
     internal static string Text(long version) => version.ToString(CultureInfo.InvariantCulture);
 
     private async Task RunControllersAsync() =>
-        await Task.WhenAll(Definitions.RunAsync(Closing), Namespaces.RunAsync(Closing), Collector.RunAsync(Closing));
+        await Task.WhenAll(Definitions.RunAsync(Closing), Namespaces.RunAsync(Closing), Collector.RunAsync(Closing), SecretKeys.RunAsync(Closing));
 }

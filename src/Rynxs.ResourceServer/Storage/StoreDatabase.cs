@@ -20,19 +20,19 @@ internal sealed class StoreDatabase : IAsyncDisposable
     private volatile bool _closed;
     private volatile bool _damaged;
 
-    private StoreDatabase(string path, FileStream lockFile, StoreConnection writer, SecretKey key)
+    private StoreDatabase(string path, FileStream lockFile, StoreConnection writer, SecretKeyRing keys)
     {
         _path = path;
         _lock = lockFile;
         Writer = writer;
-        Key = key;
+        Keys = keys;
     }
 
     /// <summary>The one connection that writes; only the commit queue uses it.</summary>
     public StoreConnection Writer { get; }
 
     /// <summary>Seals Secrets.</summary>
-    public SecretKey Key { get; }
+    public SecretKeyRing Keys { get; }
 
     /// <summary>A check that went on after the store was opened found damage: nothing is written any more.</summary>
     public bool Damaged => _damaged;
@@ -42,7 +42,7 @@ internal sealed class StoreDatabase : IAsyncDisposable
         string path = Path.GetFullPath(options.Path);
         FileStream lockFile = Lock(path);
         StoreConnection? writer = null;
-        SecretKey? key = null;
+        SecretKeyRing? keys = null;
         try
         {
             OpenPrivate(path, FileShare.ReadWrite).Dispose();
@@ -50,16 +50,16 @@ internal sealed class StoreDatabase : IAsyncDisposable
             writer = Connect(path, SqliteOpenMode.ReadWrite);
             bool later = size > options.CheckBeforeOpenBytes;
             StoreSchema.Prepare(path, writer.Connection, check: !later);
-            key = SecretKey.Load(options.KeyFile ?? path + ".key", StoreSchema.KeyId(writer.Connection));
-            StoreSchema.SetKeyId(writer.Connection, key.Id);
-            StoreDatabase database = new(path, lockFile, writer, key);
+            keys = SecretKeyRing.Load(options.KeyFile ?? path + ".key", StoreSchema.Keys(writer.Connection));
+            StoreSchema.NameFirstKey(writer.Connection, new KeyName(keys.Newest, keys.NewestId));
+            StoreDatabase database = new(path, lockFile, writer, keys);
             if (later)
                 database._check = Task.Run(database.CheckLater, CancellationToken.None);
             return database;
         }
         catch (Exception e)
         {
-            key?.Dispose();
+            keys?.Dispose();
             writer?.Dispose();
             lockFile.Dispose();
             throw e switch
@@ -135,7 +135,7 @@ internal sealed class StoreDatabase : IAsyncDisposable
         foreach (StoreConnection connection in _idle)
             connection.Dispose();
         Writer.Dispose();
-        Key.Dispose();
+        Keys.Dispose();
         await _lock.DisposeAsync();
         _readers.Release(MaxReaders);
         _closing.Dispose();

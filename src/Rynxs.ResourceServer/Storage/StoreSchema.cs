@@ -1,16 +1,18 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.Data.Sqlite;
+using Rynxs.ResourceServer.Secrets;
 
 namespace Rynxs.ResourceServer.Storage;
 
 /// <summary>The tables, and how an older file becomes one of this version. docs/formats/objects.md shows them.</summary>
 internal static class StoreSchema
 {
-    private const int Version = 2;
+    private const int Version = 3;
 
     private const string Tables = """
-        CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), sequence INTEGER NOT NULL, compacted INTEGER NOT NULL, key_id TEXT);
+        CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), sequence INTEGER NOT NULL, compacted INTEGER NOT NULL);
+        CREATE TABLE keys (generation INTEGER PRIMARY KEY, id TEXT NOT NULL);
         CREATE TABLE documents (
             grp TEXT NOT NULL, plural TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, uid TEXT NOT NULL,
             deleting INTEGER NOT NULL, owned INTEGER NOT NULL, sealed INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (grp, plural, namespace, name));
@@ -53,9 +55,11 @@ internal static class StoreSchema
             throw new ResourceStoreOpenException(ResourceStoreOpenError.Corrupt, $"{path} is damaged. Restore it from a backup.");
 
         if (tables == 0)
-            Execute(writer, $"BEGIN IMMEDIATE; {Tables} INSERT INTO state VALUES (1, 0, 0, NULL); PRAGMA application_id = {StoreDatabase.ApplicationId}; PRAGMA user_version = {Version}; COMMIT;");
+            Execute(writer, $"BEGIN IMMEDIATE; {Tables} INSERT INTO state VALUES (1, 0, 0); PRAGMA application_id = {StoreDatabase.ApplicationId}; PRAGMA user_version = {Version}; COMMIT;");
         else if (version == 1)
             FromFirst(writer);
+        else if (version == 2)
+            FromSecond(writer);
 
         // A write that changes nothing shows now, and not at the first request, that the file can be written.
         Execute(writer, "BEGIN IMMEDIATE; UPDATE state SET sequence = sequence; COMMIT;");
@@ -69,20 +73,49 @@ internal static class StoreSchema
         return check.ExecuteScalar() is "ok";
     }
 
-    /// <summary>The key that Secrets are sealed with; null before the first start that has one.</summary>
-    public static string? KeyId(SqliteConnection connection)
+    /// <summary>The keys that Secrets are sealed with, oldest first; none before the first start that has one.</summary>
+    public static IReadOnlyList<KeyName> Keys(SqliteConnection connection)
     {
-        using SqliteCommand command = connection.CreateCommand();
-        command.CommandText = "SELECT key_id FROM state";
-        return command.ExecuteScalar() as string;
+        using SqliteCommand command = Command(connection, "SELECT generation, id FROM keys ORDER BY generation");
+        using SqliteDataReader reader = command.ExecuteReader();
+        List<KeyName> keys = [];
+        while (reader.Read())
+            keys.Add(new KeyName(reader.GetInt64(0), reader.GetString(1)));
+        return keys;
     }
 
-    public static void SetKeyId(SqliteConnection connection, string id)
+    public static void NameFirstKey(SqliteConnection connection, KeyName key)
     {
-        using SqliteCommand command = connection.CreateCommand();
-        command.CommandText = "UPDATE state SET key_id = $id WHERE key_id IS NULL";
-        command.Parameters.AddWithValue("$id", id);
+        using SqliteCommand command = Command(connection, "INSERT OR IGNORE INTO keys VALUES ($1, $2)");
+        Bind(command, key.Generation, key.Id);
         command.ExecuteNonQuery();
+    }
+
+    /// <summary>Part of the writer's transaction.</summary>
+    public static void NameKey(StoreConnection writer, KeyName key) => writer.Run("INSERT INTO keys VALUES ($1, $2)", key.Generation, key.Id);
+
+    /// <inheritdoc cref="NameKey"/>
+    public static void ForgetKeysBefore(StoreConnection writer, long generation)
+    {
+        // Not while anything needs them: what cannot be opened any more is lost.
+        writer.Run("""
+            DELETE FROM keys WHERE generation < $1
+            AND NOT EXISTS (SELECT 1 FROM documents WHERE grp = '' AND plural = 'secrets' AND sealed NOT IN (0, $1))
+            AND NOT EXISTS (SELECT 1 FROM history WHERE grp = '' AND plural = 'secrets' AND sealed NOT IN (0, $1))
+            """, generation);
+    }
+
+    /// <summary>Schema 2 knew one key, and marked what it sealed with 1.</summary>
+    private static void FromSecond(SqliteConnection writer)
+    {
+        Execute(writer, $"""
+            BEGIN IMMEDIATE;
+            CREATE TABLE keys (generation INTEGER PRIMARY KEY, id TEXT NOT NULL);
+            INSERT INTO keys SELECT 1, key_id FROM state WHERE key_id IS NOT NULL;
+            ALTER TABLE state DROP COLUMN key_id;
+            PRAGMA user_version = {Version};
+            COMMIT;
+            """);
     }
 
     /// <summary>Schema 1 held four kinds as their serializer wrote them. Versions and history stay, so a watch goes on over the upgrade.</summary>
@@ -91,7 +124,7 @@ internal static class StoreSchema
         Execute(writer, "BEGIN IMMEDIATE");
         Execute(writer, "ALTER TABLE state RENAME TO old_state");
         Execute(writer, Tables);
-        Execute(writer, "INSERT INTO state SELECT 1, sequence, compacted, NULL FROM old_state");
+        Execute(writer, "INSERT INTO state SELECT 1, sequence, compacted FROM old_state");
         using (SqliteCommand read = Command(writer, "SELECT kind, namespace, name, resource_version, uid, deletion IS NOT NULL, json FROM objects"))
         using (SqliteCommand write = Command(writer, "INSERT INTO documents VALUES ('universe.ai', $1, $2, $3, $4, $5, $6, 0, 0, $7)"))
         using (SqliteDataReader reader = read.ExecuteReader())

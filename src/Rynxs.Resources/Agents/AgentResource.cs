@@ -245,7 +245,14 @@ public sealed record RateLimitSpec
 /// <summary>Egress, by the gateway.</summary>
 public sealed record NetworkSpec
 {
-    /// <summary>Host names, addresses or URLs.</summary>
+    /// <summary>
+    /// Names of EgressPolicies of the agent's namespace; each of them, and <see cref="AllowEgressTo"/> where it is given, must allow. One that does not exist
+    /// allows nothing.
+    /// </summary>
+    [Schema(Name = true, Set = true, MaxItems = 16)]
+    public IReadOnlyList<string> EgressPolicies { get; init; } = [];
+
+    /// <summary>Host names (TLS on 443 and plain HTTP on 80), <c>host:port</c>, or URLs. Addresses allow nothing: what goes out goes to names.</summary>
     [Schema(MaxItems = 256, Pattern = "^[^@\\\\ \t]{1,512}$")]
     public IReadOnlyList<string> AllowEgressTo { get; init; } = [];
 }

@@ -67,6 +67,10 @@ internal static class AgentRules
         rules.Name("spec.workspace.storageClassName", spec.Workspace.StorageClassName);
         CheckProvider(spec.Provider, rules);
         CheckTools(spec.Tools, rules);
+        rules.Count("spec.network.egressPolicies", spec.Network.EgressPolicies.Count, 16);
+        rules.Unique("spec.network.egressPolicies", spec.Network.EgressPolicies);
+        for (int i = 0; i < spec.Network.EgressPolicies.Count; i++)
+            rules.Name($"spec.network.egressPolicies[{i}]", spec.Network.EgressPolicies[i]);
         rules.Count("spec.network.allowEgressTo", spec.Network.AllowEgressTo.Count, 256);
         for (int i = 0; i < spec.Network.AllowEgressTo.Count; i++)
             CheckEgressTarget($"spec.network.allowEgressTo[{i}]", spec.Network.AllowEgressTo[i], rules);
@@ -220,17 +224,19 @@ internal static class AgentRules
 
     private static void CheckSandbox(SandboxSpecSection sandbox, Rules rules)
     {
-        if (sandbox.Runtime is "firecracker" or "namespaces")
+        if (sandbox.Runtime == "firecracker")
         {
             rules.Add("spec.sandbox.runtime", FieldErrorCodes.NotSupported,
-                $"Unsupported value: \"{sandbox.Runtime}\": this host does not have it yet; supported values: \"gvisor\"");
+                $"Unsupported value: \"{sandbox.Runtime}\": this host does not have it yet; supported values: \"gvisor\", \"namespaces\"");
         }
         else
         {
-            rules.OneOf("spec.sandbox.runtime", sandbox.Runtime, "gvisor");
+            rules.OneOf("spec.sandbox.runtime", sandbox.Runtime, "gvisor", "namespaces");
         }
 
         if (sandbox.Platform is not null)
             rules.OneOf("spec.sandbox.platform", sandbox.Platform, "systrap", "ptrace");
+        if (sandbox.Platform is not null && sandbox.Runtime != "gvisor")
+            rules.Add("spec.sandbox.platform", FieldErrorCodes.Invalid, "Invalid value: a platform is gvisor's; leave it out for another runtime");
     }
 }

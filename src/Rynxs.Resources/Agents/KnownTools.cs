@@ -5,10 +5,10 @@ public static class KnownTools
 {
     /// <summary>Tools that agents have.</summary>
     public static IReadOnlyList<string> Available { get; } =
-        ["sandbox.shell", "sandbox.python", "fs.read", "fs.write", "fs.list", "fs.search", "task.complete"];
+        ["sandbox.shell", "sandbox.python", "fs.read", "fs.write", "fs.list", "fs.search", "http.fetch", "task.complete"];
 
     /// <summary>Tools that the original documents and that agents do not have yet; a rule may name them, and it has no effect.</summary>
-    public static IReadOnlyList<string> Reserved { get; } = ["http.fetch", "sandbox.browser"];
+    public static IReadOnlyList<string> Reserved { get; } = ["sandbox.browser"];
 
     /// <summary>What <c>role: sandbox</c> may call when its manifest says nothing.</summary>
     public static IReadOnlyList<string> SandboxRoleDefault { get; } = ["sandbox.*", "fs.*", "task.complete"];

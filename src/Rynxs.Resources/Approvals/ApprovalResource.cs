@@ -22,11 +22,11 @@ public sealed record ApprovalResource : Resource
 [SchemaRule("self == oldSelf", "an approval's spec is immutable; make another approval", Reason = "FieldValueForbidden")]
 public sealed record ApprovalSpec
 {
-    /// <summary>What is approved: <c>tool</c> (a tool call).</summary>
-    [Schema(Enum = ["tool"])]
+    /// <summary>What is approved: <c>tool</c> (a tool call) or <c>egress</c> (the EgressApproval of the same name).</summary>
+    [Schema(Enum = ["tool", "egress"])]
     public required string Kind { get; init; }
 
-    /// <summary>SHA-256 over the canonical {agent, tool, arguments}: other arguments are another subject (E5).</summary>
+    /// <summary>SHA-256 over the canonical {agent, tool, arguments}, or that of the EgressApproval: other arguments are another subject (E5).</summary>
     [Schema(Pattern = "^[0-9a-f]{64}$")]
     public required string SubjectHash { get; init; }
 

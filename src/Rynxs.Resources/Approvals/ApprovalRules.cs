@@ -12,7 +12,7 @@ internal static partial class ApprovalRules
     public static void Check(ApprovalResource approval, Rules rules)
     {
         ApprovalSpec spec = approval.Spec;
-        rules.OneOf("spec.kind", spec.Kind, "tool");
+        rules.OneOf("spec.kind", spec.Kind, "tool", "egress");
         if (!HashForm().IsMatch(spec.SubjectHash))
             rules.Invalid("spec.subjectHash", spec.SubjectHash, "a SHA-256 in 64 lower case hexadecimal digits is due");
         rules.Line("spec.requester", spec.Requester, 256);

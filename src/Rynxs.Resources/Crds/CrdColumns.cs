@@ -28,6 +28,31 @@ internal static class CrdColumns
             ("Approver", "string", ".status.approver", true),
             Age,
         ],
+        "EgressPolicy" =>
+        [
+            ("Phase", "string", ".status.phase", false),
+            ("Sandboxes", "integer", ".status.sandboxes", false),
+            ("Digest", "string", ".status.digest", true),
+            Age,
+        ],
+        "EgressApproval" =>
+        [
+            ("Agent", "string", ".spec.agent", false),
+            ("Host", "string", ".spec.hosts[0].host", false),
+            ("Port", "integer", ".spec.hosts[0].port", false),
+            ("Phase", "string", ".status.phase", false),
+            ("Until", "string", ".status.expiresAt", false),
+            ("Requester", "string", ".spec.requester", true),
+            ("Approver", "string", ".status.approver", true),
+            Age,
+        ],
+        "InferencePolicy" =>
+        [
+            ("Priority", "integer", ".spec.priority", false),
+            ("Enforced", "string", ".status.conditions[?(@.type==\"Enforced\")].status", false),
+            ("Digest", "string", ".status.enforcedDigest", true),
+            Age,
+        ],
         "Task" =>
         [
             ("Phase", "string", ".status.phase", false),

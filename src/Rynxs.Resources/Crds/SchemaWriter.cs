@@ -81,7 +81,9 @@ internal sealed class SchemaWriter(XmlDocumentation documentation)
         JsonObject result = new()
         {
             ["type"] = "array",
-            ["items"] = item == typeof(string) ? Text(says) : Object(item, withDefaults),
+            ["items"] = item == typeof(string) ? Text(says)
+                : item == typeof(int) ? Bounds(new JsonObject { ["type"] = "integer", ["format"] = "int32" }, says)
+                : Object(item, withDefaults),
         };
         if (says.MinItems > 0)
             result["minItems"] = says.MinItems;

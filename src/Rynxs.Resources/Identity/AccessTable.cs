@@ -56,7 +56,12 @@ internal static class AccessTable
         [("universe.ai", "agents")] = new(Read: Roles.Readers, Write: Operators, Status: Admin),
         [("universe.ai", "tasks")] = new(Read: Roles.Readers, Write: Developers, Status: Admin),
         [("universe.ai", "universes")] = new(Read: Operators | Roles.Approver | Roles.Auditor, Write: Operators, Status: Admin, InNamespaces: false),
+        [("universe.ai", "egresspolicies")] = new(Read: Roles.Readers, Write: Operators, Status: Admin),
+        // Asking is no permission: the Approval of the same name decides.
+        [("universe.ai", "egressapprovals")] = new(Read: Roles.Readers, Write: Developers, Status: Admin),
         [("universe.ai", "approvals")] = new(Read: Admin | Roles.Approver | Roles.Auditor, Write: Admin, Status: Admin | Roles.Approver),
+        // Who may use which model at what cost, and which credential goes where: an administrator says.
+        [("universe.ai", "inferencepolicies")] = Administration,
 
         [("", "namespaces")] = new(Read: Roles.Readers, Write: Admin, Status: Admin, InNamespaces: false),
         [("", "configmaps")] = Workload,

@@ -1,6 +1,8 @@
 using System.Diagnostics.CodeAnalysis;
 using Rynxs.Resources.Agents;
 using Rynxs.Resources.Approvals;
+using Rynxs.Resources.Egress;
+using Rynxs.Resources.Inference;
 using Rynxs.Resources.Tasks;
 using Rynxs.Resources.Universes;
 
@@ -72,8 +74,47 @@ public static class ResourceTypes
             ("status.decision", approval => approval.Status?.Decision)),
     };
 
+    /// <summary>Policies of egress.</summary>
+    public static ResourceType EgressPolicy { get; } = new()
+    {
+        Kind = "EgressPolicy",
+        Plural = "egresspolicies",
+        Singular = "egresspolicy",
+        ShortNames = ["egp"],
+        Namespaced = true,
+        ClrType = typeof(EgressPolicyResource),
+        SelectableFields = Fields<EgressPolicyResource>(("status.phase", policy => policy.Status?.Phase)),
+    };
+
+    /// <summary>Hosts that people open for a time.</summary>
+    public static ResourceType EgressApproval { get; } = new()
+    {
+        Kind = "EgressApproval",
+        Plural = "egressapprovals",
+        Singular = "egressapproval",
+        ShortNames = ["ega"],
+        Namespaced = true,
+        ClrType = typeof(EgressApprovalResource),
+        SelectableFields = Fields<EgressApprovalResource>(
+            ("spec.agent", approval => approval.Spec.Agent),
+            ("spec.requester", approval => approval.Spec.Requester),
+            ("status.phase", approval => approval.Status?.Phase)),
+    };
+
+    /// <summary>Inference policies.</summary>
+    public static ResourceType InferencePolicy { get; } = new()
+    {
+        Kind = "InferencePolicy",
+        Plural = "inferencepolicies",
+        Singular = "inferencepolicy",
+        ShortNames = ["infp"],
+        Namespaced = true,
+        ClrType = typeof(InferencePolicyResource),
+        SelectableFields = Fields<InferencePolicyResource>(),
+    };
+
     /// <summary>All of them, in alphabetical order.</summary>
-    public static IReadOnlyList<ResourceType> All { get; } = [Agent, Approval, Task, Universe];
+    public static IReadOnlyList<ResourceType> All { get; } = [Agent, Approval, EgressApproval, EgressPolicy, InferencePolicy, Task, Universe];
 
     /// <summary>The type of <typeparamref name="T"/>.</summary>
     public static ResourceType Of<T>()

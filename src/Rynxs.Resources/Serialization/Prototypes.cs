@@ -1,5 +1,7 @@
 using Rynxs.Resources.Agents;
 using Rynxs.Resources.Approvals;
+using Rynxs.Resources.Egress;
+using Rynxs.Resources.Inference;
 using Rynxs.Resources.Meta;
 using Rynxs.Resources.Tasks;
 using Rynxs.Resources.Universes;
@@ -47,11 +49,39 @@ internal static class Prototypes
         new ApprovalResource { Metadata = Meta, Spec = EmptyApproval() },
         EmptyApproval(),
         new ApprovalStatus(),
+        new EgressPolicyResource { Metadata = Meta },
+        new EgressPolicySpec(),
+        new EgressAppliesTo(),
+        new EgressRuleSpec { Name = "", Hosts = [] },
+        new EgressLimitsSpec(),
+        new EgressApprovalsSpec(),
+        new EgressPolicyStatus(),
+        new EgressApprovalResource { Metadata = Meta, Spec = EmptyEgressApproval() },
+        EmptyEgressApproval(),
+        new EgressApprovalHost { Host = "" },
+        new EgressApprovalStatus(),
+        new InferencePolicyResource { Metadata = Meta, Spec = EmptyInferencePolicy() },
+        EmptyInferencePolicy(),
+        new InferenceUpstream { Name = "", Kind = "", BaseUrl = "" },
+        new CredentialSpec(),
+        new VaultCredential { Path = "", Key = "" },
+        new OAuthCredential { TokenUrl = "", ClientId = "", ClientSecretRef = new SecretKeyRef { Name = "", Key = "" } },
+        new InferenceModelEntry { Name = "", Routes = [] },
+        new InferenceRoute { Upstream = "", Model = "" },
+        new InferenceLimitsSpec(),
+        new InferenceBudget { Scope = "", Period = "" },
+        new InferenceRules(),
+        new InferenceDetector { Name = "" },
+        new PromptShieldSpec { Url = "" },
+        new InferencePolicyStatus(),
     }.ToDictionary(instance => instance.GetType());
 
     public static object Of(Type type) => Instances[type];
 
     public static bool Has(Type type) => Instances.ContainsKey(type);
+
+    private static EgressApprovalSpec EmptyEgressApproval() => new() { Agent = "", Hosts = [], Reason = "", Requester = "" };
+    private static InferencePolicySpec EmptyInferencePolicy() => new() { Agents = [], Upstreams = [], Models = [] };
 
     private static ApprovalSpec EmptyApproval() => new() { Kind = "", SubjectHash = "", Requester = "", Expires = default };
 }

@@ -2,6 +2,8 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Rynxs.Resources.Agents;
 using Rynxs.Resources.Approvals;
+using Rynxs.Resources.Egress;
+using Rynxs.Resources.Inference;
 using Rynxs.Resources.Tasks;
 using Rynxs.Resources.Universes;
 
@@ -20,5 +22,8 @@ namespace Rynxs.Resources.Serialization;
 [JsonSerializable(typeof(UniverseResource))]
 [JsonSerializable(typeof(TaskResource))]
 [JsonSerializable(typeof(ApprovalResource))]
+[JsonSerializable(typeof(EgressPolicyResource))]
+[JsonSerializable(typeof(EgressApprovalResource))]
+[JsonSerializable(typeof(InferencePolicyResource))]
 [JsonSerializable(typeof(JsonElement))]
 internal sealed partial class ResourceJsonContext : JsonSerializerContext;

@@ -2,6 +2,8 @@ using System.Diagnostics;
 using Rynxs.Resources.Agents;
 using Rynxs.Resources.Approvals;
 using Rynxs.Resources.Client;
+using Rynxs.Resources.Egress;
+using Rynxs.Resources.Inference;
 using Rynxs.Resources.Meta;
 using Rynxs.Resources.Tasks;
 using Rynxs.Resources.Universes;
@@ -15,7 +17,8 @@ public static class ResourceValidation
     public static Resource Default(Resource resource) => resource switch
     {
         AgentResource agent => AgentRules.Default(agent),
-        TaskResource or ApprovalResource or UniverseResource => resource,
+        EgressApprovalResource approval => EgressRules.Default(approval),
+        TaskResource or ApprovalResource or UniverseResource or EgressPolicyResource or InferencePolicyResource => resource,
         _ => throw new UnreachableException(),
     };
 
@@ -40,7 +43,11 @@ public static class ResourceValidation
             case (ApprovalResource a, ApprovalResource b):
                 ApprovalRules.CheckTransition(a, b, rules);
                 break;
-            case (AgentResource, AgentResource) or (UniverseResource, UniverseResource):
+            case (EgressApprovalResource a, EgressApprovalResource b):
+                EgressRules.CheckTransition(a, b, rules);
+                break;
+            case (AgentResource, AgentResource) or (UniverseResource, UniverseResource) or (EgressPolicyResource, EgressPolicyResource)
+                or (InferencePolicyResource, InferencePolicyResource):
                 break;
             default:
                 throw new ArgumentException("The objects are of different kinds.", nameof(after));
@@ -63,8 +70,17 @@ public static class ResourceValidation
             case TaskResource task:
                 TaskRules.Check(task, rules);
                 break;
-            case ApprovalResource approval:
-                ApprovalRules.Check(approval, rules);
+            case ApprovalResource asked:
+                ApprovalRules.Check(asked, rules);
+                break;
+            case EgressPolicyResource policy:
+                EgressRules.Check(policy, rules);
+                break;
+            case EgressApprovalResource approval:
+                EgressRules.Check(approval, rules);
+                break;
+            case InferencePolicyResource policy:
+                InferencePolicyRules.Check(policy, rules);
                 break;
             case UniverseResource universe:
                 UniverseRules.Check(universe, rules);

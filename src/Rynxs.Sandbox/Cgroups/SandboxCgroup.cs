@@ -35,12 +35,30 @@ internal sealed class SandboxCgroup(string stateKey, string sandboxId)
         ? Keyed("cpu", "cpu.stat", "usage_usec") is { } microseconds ? TimeSpan.FromMicroseconds(microseconds) : null
         : Number("cpuacct", "cpuacct.usage") is { } nanoseconds ? TimeSpan.FromTicks(nanoseconds / 100) : null;
 
+    public long? MemoryNow => Number("memory", IsV2 ? "memory.current" : "memory.usage_in_bytes");
+
+    public long? Tasks => Number("pids", "pids.current");
+
     public long? MemoryPeak => Number("memory", IsV2 ? "memory.peak" : "memory.max_usage_in_bytes");
 
-    /// <summary>Makes it where we do that ourselves (v1): in a few hierarchies only, and ahead of time. On v2 the runtime makes it.</summary>
+    /// <summary>Makes it where we do that ourselves (gVisor on v1, namespaces everywhere): in a few hierarchies only, and ahead of time.</summary>
     /// <exception cref="IOException">The kernel refuses.</exception>
     public void Create(SandboxLimits limits, int hostPids, long memoryBytes)
     {
+        if (IsV2)
+        {
+            Directory.CreateDirectory(Mount + Path);
+            // Controllers have to be handed down one level at a time.
+            string[] levels = [Mount, Mount + "/rynxs", $"{Mount}/rynxs/{stateKey}"];
+            foreach (string level in levels)
+            {
+                File.WriteAllText(level + "/cgroup.subtree_control", "+memory +cpu +pids");
+            }
+
+            SetLimits(limits, hostPids, memoryBytes);
+            return;
+        }
+
         foreach (string controller in Controllers)
         {
             Directory.CreateDirectory(Directory_(controller));
@@ -48,6 +66,39 @@ internal sealed class SandboxCgroup(string stateKey, string sandboxId)
 
         SetLimits(limits, hostPids, memoryBytes);
     }
+
+    /// <summary>Moves the calling thread into it (v1), so that what it starts is born there. The thread ends with what it started.</summary>
+    /// <exception cref="IOException">The kernel refuses.</exception>
+    public void EnterThisThread()
+    {
+        string thread = ThisThread();
+        foreach (string controller in Controllers)
+        {
+            File.WriteAllText(Directory_(controller) + "/tasks", thread);
+        }
+    }
+
+    /// <summary>
+    /// Moves the calling thread back to this process's CPU cgroup: a thread of ours that is throttled with a sandbox would hold up every garbage collection.
+    /// </summary>
+    /// <exception cref="IOException">The kernel refuses.</exception>
+    public static void LeaveCpuWithThisThread()
+    {
+        string own = File.ReadLines("/proc/self/cgroup").Select(line => line.Split(':', 3)).Where(fields => fields is [_, var controllers, _] && controllers.Split(',').Contains("cpu"))
+            .Select(fields => fields[2]).FirstOrDefault("/");
+        File.WriteAllText($"{Mount}/cpu{own.TrimEnd('/')}/tasks", ThisThread());
+    }
+
+    private static string ThisThread()
+    {
+        const long getThreadAmd64 = 186, getThreadArm64 = 178;
+        bool isArm = System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture == System.Runtime.InteropServices.Architecture.Arm64;
+        return Native.Libc.syscall(isArm ? getThreadArm64 : getThreadAmd64, 0, 0, 0, 0).ToString(CultureInfo.InvariantCulture);
+    }
+
+    /// <summary>Moves a process into it (v2), before it has children.</summary>
+    /// <exception cref="IOException">The kernel refuses.</exception>
+    public void Enter(int pid) => File.WriteAllText(Directory_("") + "/cgroup.procs", pid.ToString(CultureInfo.InvariantCulture));
 
     /// <summary>Writes the limits; the caller reads them back.</summary>
     /// <exception cref="IOException">The kernel refuses.</exception>
@@ -91,7 +142,7 @@ internal sealed class SandboxCgroup(string stateKey, string sandboxId)
         }
     }
 
-    /// <summary>Processes in it, over all hierarchies.</summary>
+    /// <summary>Processes in it, over all hierarchies; not this one, whose threads start programs from within it.</summary>
     public IReadOnlyList<int> Processes()
     {
         HashSet<int> pids = [];
@@ -99,7 +150,7 @@ internal sealed class SandboxCgroup(string stateKey, string sandboxId)
         {
             try
             {
-                pids.UnionWith(File.ReadLines(directory + "/cgroup.procs").Select(line => int.Parse(line, CultureInfo.InvariantCulture)).Where(pid => pid > 1));
+                pids.UnionWith(File.ReadLines(directory + "/cgroup.procs").Select(line => int.Parse(line, CultureInfo.InvariantCulture)).Where(pid => pid > 1 && pid != Environment.ProcessId));
             }
             catch (IOException)
             {

@@ -34,6 +34,27 @@ public sealed record FileWindow(ReadOnlyMemory<byte> Data, long Offset, long Tot
 /// <param name="Truncated">True when a bound (count, depth, time) cut it short.</param>
 public sealed record WorkspaceListing(IReadOnlyList<WorkspaceEntry> Entries, bool Truncated);
 
+/// <summary>A change in a watched directory.</summary>
+/// <param name="Path">Relative to the workspace; bytes that are not UTF-8 appear as <c>\xHH</c>. Empty for <see cref="WorkspaceChangeKind.Lost"/>.</param>
+/// <param name="Kind">What happened.</param>
+public sealed record WorkspaceChange(string Path, WorkspaceChangeKind Kind);
+
+/// <summary>Kinds of change.</summary>
+public enum WorkspaceChangeKind
+{
+    Created,
+
+    /// <summary>Its content or its mode.</summary>
+    Modified,
+    Deleted,
+
+    /// <summary>More changes than the kernel's queue holds: look at the directory again.</summary>
+    Lost,
+
+    /// <summary>The directory itself is gone; nothing more comes.</summary>
+    Ended,
+}
+
 /// <summary>One matching line.</summary>
 /// <param name="Path">Relative path of the file.</param>
 /// <param name="Line">1-based number.</param>

@@ -245,6 +245,36 @@ public sealed class WorkspaceFiles : IDisposable
         return search.ToResult(walk.Truncated);
     }
 
+    /// <summary>Makes a directory and those above it that are missing; one that is there stays.</summary>
+    public WorkspaceEntry MakeDirectory(string path)
+    {
+        WorkspacePath parsed = WorkspacePath.Parse(path, allowRoot: false);
+        lock (_writing)
+        {
+            RefuseBeyondQuota(parsed, 0, path);
+            using SafeFileHandle parent = OpenOrCreateParent(parsed, path);
+            using SafeFileHandle made = OpenOrCreateDirectory(parent, parsed.Name, path);
+            Check(Status(made, out FileStatus status), path);
+            return Entry(parsed.Text, status);
+        }
+    }
+
+    /// <summary>Bytes in it, as its limit counts them; null where they cannot be counted.</summary>
+    public long? Usage(CancellationToken cancellationToken)
+    {
+        WorkspaceUsage usage = WorkspaceUsage.Measure(_root, long.MaxValue, WorkspaceUsage.MaxEntries, [], cancellationToken);
+        return usage.Unmeasurable is null ? usage.Bytes : null;
+    }
+
+    /// <summary>Changes of names and contents in one directory (not below its directories), as they come, until cancelled.</summary>
+    /// <param name="path">Relative path of a directory.</param>
+    /// <param name="cancellationToken">Ends it with <see cref="OperationCanceledException"/>.</param>
+    public IAsyncEnumerable<WorkspaceChange> WatchAsync(string path, CancellationToken cancellationToken)
+    {
+        WorkspacePath parsed = WorkspacePath.Parse(path, allowRoot: true);
+        return WorkspaceWatch.RunAsync(OpenStart(parsed, path), parsed.Text, cancellationToken);
+    }
+
     /// <summary>What a name is; a symbolic link is described, not followed. The empty path is the workspace itself.</summary>
     public WorkspaceEntry Stat(string path)
     {
@@ -351,7 +381,7 @@ public sealed class WorkspaceFiles : IDisposable
 
     private static SafeFileHandle OpenOrCreateDirectory(SafeFileHandle parent, byte[] name, string shown)
     {
-        int made = MakeDirectory(parent, name, DirectoryMode);
+        int made = OpenAt2.MakeDirectory(parent, name, DirectoryMode);
         if (made is not (0 or -Errno.Exists))
         {
             throw Failure(-made, shown);

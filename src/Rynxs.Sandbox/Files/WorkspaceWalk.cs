@@ -136,6 +136,13 @@ internal sealed class WorkspaceWalk(SafeFileHandle start, string displayRoot, bo
         return names;
     }
 
+    /// <summary>A name in a directory as it is shown.</summary>
+    public static string Display(string directory, ReadOnlySpan<byte> name)
+    {
+        string text = Display((byte[])[.. name, 0]).Text;
+        return directory.Length == 0 ? text : text.Length == 0 ? directory : $"{directory}/{text}";
+    }
+
     private static (string Text, bool IsText) Display(byte[] name)
     {
         ReadOnlySpan<byte> bytes = name.AsSpan(0, name.Length - 1);

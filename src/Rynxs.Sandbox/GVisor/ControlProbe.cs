@@ -30,21 +30,47 @@ internal sealed class ControlProbe
          'tmp':str(t.f_blocks*t.f_frsize)}))
         """;
 
-    private readonly ConcurrentDictionary<(string Version, string Digest, string Platform, bool Bound, SandboxLimits Limits), IReadOnlyList<SandboxControl>> _known = new();
+    private readonly ConcurrentDictionary<(string Version, string Digest, string Platform, bool Bound, bool Egress, SandboxLimits Limits), IReadOnlyList<SandboxControl>> _known = new();
 
     /// <summary>The sandbox's controls.</summary>
     /// <exception cref="SandboxRefusedException">One of them cannot be shown to work.</exception>
     public async Task<IReadOnlyList<SandboxControl>> ProbeAsync(GVisorSandbox sandbox, string version, string deadlineResult, CancellationToken cancellationToken)
     {
         SandboxLimits limits = sandbox.Spec.Limits;
-        var kind = (version, sandbox.Image.Digest, sandbox.Platform, sandbox.Spec.WorkspaceDirectory is not null, limits);
+        var kind = (version, sandbox.Image.Digest, sandbox.Platform, sandbox.Spec.WorkspaceDirectory is not null, sandbox.Spec.Egress is not null, limits);
         if (!_known.TryGetValue(kind, out IReadOnlyList<SandboxControl>? common))
         {
             common = await TryInsideAsync(sandbox, cancellationToken);
             _known[kind] = common;
         }
 
-        return WithOwn(sandbox, common, deadlineResult);
+        IReadOnlyList<SandboxControl> controls = WithOwn(sandbox, common, deadlineResult);
+        return sandbox.Spec.WritablePaths is { } writable ? [.. controls, await TryWritableAsync(sandbox, writable, cancellationToken)] : controls;
+    }
+
+    /// <summary>Writes where it may, and where it may not, in this very sandbox.</summary>
+    private static async Task<SandboxControl> TryWritableAsync(GVisorSandbox sandbox, IReadOnlyList<string> writable, CancellationToken cancellationToken)
+    {
+        const string script = """
+            import os,sys
+            def tried(d):
+                try:
+                    p=d+'/.rynxs-probe'; os.close(os.open(p,os.O_CREAT|os.O_WRONLY)); os.unlink(p); return True
+                except OSError: return False
+            n=int(sys.argv[1]); may=sys.argv[2:2+n]; maynot=sys.argv[2+n:]
+            print('held' if all(map(tried,may)) and not any(map(tried,maynot)) else 'not held')
+            """;
+        string[] closed = [.. ((string[])["/tmp", "/workspace/files", "/dev/shm", "/"]).Except(writable)];
+        ExecutionResult result = await sandbox.ExecuteAsync(
+            new ExecutionRequest
+            {
+                ExecutionId = "probe-writable", Arguments = ["/usr/bin/python3", "-I", "-S", "-c", script, Number(writable.Count), .. writable, .. closed], WorkingDirectory = "/",
+                Timeout = TimeSpan.FromSeconds(30), OutputBytes = 1024,
+            },
+            cancellationToken);
+        cancellationToken.ThrowIfCancellationRequested();
+        string seen = Encoding.UTF8.GetString(result.StandardOutput.Span).Trim();
+        return Checked("filesystem_access", string.Join(", ", writable), "read-only mounts", "a write to each named directory and to each other place", seen, seen == "held");
     }
 
     /// <summary>What was seen in another sandbox of the same kind, with what is read back in this one.</summary>
@@ -106,14 +132,14 @@ internal sealed class ControlProbe
         ];
     }
 
-    private static SandboxControl Checked(string control, string requested, string enforcedBy, string probe, string result, bool holds) =>
+    internal static SandboxControl Checked(string control, string requested, string enforcedBy, string probe, string result, bool holds) =>
         holds
             ? new SandboxControl(control, requested, enforcedBy, probe, result)
             : throw new SandboxRefusedException(control, $"control {control} ({requested}) cannot be shown to work: {probe} gave '{Violations.ViolationDetector.Sanitise(result)}'");
 
-    private static string Number(long value) => value.ToString(CultureInfo.InvariantCulture);
+    internal static string Number(long value) => value.ToString(CultureInfo.InvariantCulture);
 
-    private static string Text(long? value) => value is { } number ? Number(number) : "unreadable";
+    internal static string Text(long? value) => value is { } number ? Number(number) : "unreadable";
 }
 
 [System.Text.Json.Serialization.JsonSerializable(typeof(Dictionary<string, string>))]

@@ -18,6 +18,28 @@ internal sealed class ControlSocket(string root, string id)
     /// <summary>Starts the sandbox's first process.</summary>
     public Task StartRootAsync(CancellationToken cancellationToken) => CallAsync("containerManager.StartRoot", id, [], cancellationToken);
 
+    /// <summary>
+    /// Gives it the loopback interface, as runsc's own commands do before they start or restore. Without it nothing inside can listen on 127.0.0.1.
+    /// </summary>
+    public Task CreateLoopbackAsync(CancellationToken cancellationToken) => CallAsync(
+        "Network.CreateLinksAndRoutes",
+        new JsonObject
+        {
+            ["LoopbackLinks"] = new JsonArray(new JsonObject
+            {
+                ["Name"] = "lo",
+                ["Addresses"] = new JsonArray(Address("127.0.0.1", 8), Address("::1", 128)),
+                ["Routes"] = new JsonArray(Route("127.0.0.0", [255, 0, 0, 0]), Route("::1", [.. Enumerable.Repeat((byte)255, 16)])),
+            }),
+        },
+        [],
+        cancellationToken);
+
+    private static JsonObject Address(string address, int bits) => new() { ["Address"] = address, ["PrefixLen"] = bits };
+
+    private static JsonObject Route(string address, byte[] mask) =>
+        new() { ["Destination"] = new JsonObject { ["IP"] = address, ["Mask"] = Convert.ToBase64String(mask) }, ["Gateway"] = "" };
+
     /// <summary>Turns a created sandbox into a copy of a checkpoint.</summary>
     /// <param name="images">Descriptors of checkpoint.img, pages_meta.img and pages.img.</param>
     /// <param name="cancellationToken">Gives up waiting.</param>
@@ -30,8 +52,12 @@ internal sealed class ControlSocket(string root, string id)
     /// <param name="directory">Working directory.</param>
     /// <param name="files">Its descriptors from 0 on.</param>
     /// <param name="cancellationToken">Gives up waiting.</param>
+    /// <param name="isTerminal">They are the other end of a pseudo-terminal, which becomes its controlling terminal.</param>
+    /// <param name="uid">User and group.</param>
+    /// <param name="capabilities">Mask of what it may beside that; programs get none.</param>
     public async Task<int> ExecuteAsync(
-        IEnumerable<string> arguments, IEnumerable<KeyValuePair<string, string>> environment, string directory, int[] files, CancellationToken cancellationToken)
+        IEnumerable<string> arguments, IEnumerable<KeyValuePair<string, string>> environment, string directory, int[] files, CancellationToken cancellationToken,
+        bool isTerminal = false, int uid = OciBundle.AgentUid, int capabilities = 0)
     {
         JsonNode? pid = await CallAsync(
             "containerManager.ExecuteAsync",
@@ -42,11 +68,11 @@ internal sealed class ControlSocket(string root, string id)
                 ["envv"] = new JsonArray([.. environment.Select(pair => (JsonNode)$"{pair.Key}={pair.Value}")]),
                 ["MountNamespace"] = null,
                 ["wd"] = directory,
-                ["KUID"] = OciBundle.AgentUid,
-                ["KGID"] = OciBundle.AgentUid,
+                ["KUID"] = uid,
+                ["KGID"] = uid,
                 ["ExtraKGIDs"] = null,
-                ["Capabilities"] = new JsonObject { ["PermittedCaps"] = 0, ["InheritableCaps"] = 0, ["EffectiveCaps"] = 0, ["BoundingCaps"] = 0, ["AmbientCaps"] = 0 },
-                ["StdioIsPty"] = false,
+                ["Capabilities"] = new JsonObject { ["PermittedCaps"] = capabilities, ["InheritableCaps"] = 0, ["EffectiveCaps"] = capabilities, ["BoundingCaps"] = capabilities, ["AmbientCaps"] = 0 },
+                ["StdioIsPty"] = isTerminal,
                 ["GuestFDs"] = new JsonArray([.. Enumerable.Range(0, files.Length).Select(number => (JsonNode)number)]),
                 ["ContainerID"] = id,
                 ["PIDNamespace"] = null,
@@ -64,9 +90,9 @@ internal sealed class ControlSocket(string root, string id)
         return status?.GetValue<int>() ?? 0;
     }
 
-    /// <summary>Sends a signal to one process.</summary>
-    public Task SignalAsync(int process, int signal, CancellationToken cancellationToken) =>
-        CallAsync("containerManager.Signal", new JsonObject { ["CID"] = id, ["Signo"] = signal, ["PID"] = process, ["Mode"] = 0 }, [], cancellationToken);
+    /// <summary>Sends a signal to one process, or to the foreground processes of its terminal.</summary>
+    public Task SignalAsync(int process, int signal, CancellationToken cancellationToken, bool isForeground = false) =>
+        CallAsync("containerManager.Signal", new JsonObject { ["CID"] = id, ["Signo"] = signal, ["PID"] = process, ["Mode"] = isForeground ? 2 : 0 }, [], cancellationToken);
 
     private async Task<JsonNode?> CallAsync(string method, JsonNode? argument, int[] files, CancellationToken cancellationToken)
     {

@@ -55,6 +55,9 @@ public sealed partial class GVisorRuntime : ISandboxRuntime
     /// <inheritdoc/>
     public string Name => "gvisor";
 
+    /// <summary>Shared with the other runtimes of a server: one meter counts all sandboxes.</summary>
+    internal SandboxMetrics Metrics => _metrics;
+
     /// <inheritdoc/>
     public async Task<RuntimeProbe> ProbeAsync(CancellationToken cancellationToken)
     {
@@ -90,9 +93,9 @@ public sealed partial class GVisorRuntime : ISandboxRuntime
             sandbox.Controls = checkpoint is null
                 ? await _controls.ProbeAsync(sandbox, version, deadline, cancellationToken)
                 : ControlProbe.WithOwn(sandbox, checkpoint.Controls, deadline);
+            await sandbox.OpenEgressAsync(cancellationToken);
             sandbox.ColdStart = _options.TimeProvider.GetElapsedTime(begin);
             sandbox.Metrics = _metrics; // from here on, so that our own probes are not counted
-            _metrics.Started(Name, sandbox.ColdStart);
             return sandbox;
         }
         catch

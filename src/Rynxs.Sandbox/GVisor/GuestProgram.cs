@@ -78,7 +78,52 @@ internal sealed class DirectProgram : GuestProgram
         int process = await control.ExecuteAsync(arguments, environment, directory, pipes.Theirs, CancellationToken.None);
         var program = new DirectProgram(process, marks: false, new CapturedStream(outputBytes), new CapturedStream(outputBytes));
         (int stdin, int stdout, int stderr) = pipes.TakeOurs();
-        program.Begin(control, stdin, stdout, stderr, input, onData);
+        program.Begin(control, end => new PipePump(stdin, stdout, stderr, end, input, program.Output, program.Error, onData).Run());
+        return program;
+    }
+
+    /// <summary>Starts a new process whose caller speaks with it while it runs.</summary>
+    /// <exception cref="ControlException">The sandbox's kernel refuses, or is gone.</exception>
+    public static async Task<DirectProgram> StartInteractiveAsync(
+        ControlSocket control, IEnumerable<string> arguments, IEnumerable<KeyValuePair<string, string>> environment, string directory, int outputBytes, ProgramInteraction interaction)
+    {
+        int process, stdin, stdout, stderr;
+        if (interaction.Terminal is { } size)
+        {
+            (int master, int slave) = Terminal.Open(size);
+            try
+            {
+                process = await control.ExecuteAsync(arguments, environment, directory, [slave, slave, slave], CancellationToken.None, isTerminal: true);
+            }
+            catch
+            {
+                _ = Libc.close(master);
+                throw;
+            }
+            finally
+            {
+                _ = Libc.close(slave);
+            }
+
+            (stdin, stdout, stderr) = (master, master, -1);
+        }
+        else
+        {
+            using GuestPipes pipes = GuestPipes.New();
+            process = await control.ExecuteAsync(arguments, environment, directory, pipes.Theirs, CancellationToken.None);
+            (stdin, stdout, stderr) = pipes.TakeOurs();
+        }
+
+        var program = new DirectProgram(process, marks: false, new CapturedStream(outputBytes), new CapturedStream(outputBytes));
+        int wake = Libc.eventfd(0, Libc.O_CLOEXEC);
+        var running = new RunningProgram(control, process, interaction.Terminal is null ? -1 : stdin);
+        program.Begin(control, end =>
+        {
+            interaction.Begin(running, wake);
+            new InteractivePump(stdin, stdout, stderr, end, wake, interaction, program.Output, program.Error, running.End).Run();
+            interaction.End();
+            _ = Libc.close(wake);
+        });
         return program;
     }
 
@@ -88,20 +133,32 @@ internal sealed class DirectProgram : GuestProgram
         var program = new DirectProgram(spare.Process, marks: true, new CapturedStream(outputBytes), new CapturedStream(outputBytes));
         program.Output.ExpectMark();
         (int stdin, int stdout, int stderr) = spare.Take();
-        program.Begin(control, stdin, stdout, stderr, job, onData);
+        Task<int> status = spare.End ?? control.WaitAsync(program._process, program._abandoned.Token); // asked before it gets its work, so that its number is still its own
+        ReadOnlyMemory<byte> rest = job[WriteNow(stdin, job)..]; // from here on it may run, before any thread of ours is woken
+        program.Begin(status, end => new PipePump(stdin, stdout, stderr, end, rest, program.Output, program.Error, onData).Run());
         return program;
     }
 
     public override void Abandon() => _abandoned.Cancel();
 
-    private void Begin(ControlSocket control, int stdin, int stdout, int stderr, ReadOnlyMemory<byte> input, Action<bool, int, CapturedStream>? onData)
+    private static unsafe int WriteNow(int stdin, ReadOnlyMemory<byte> job)
     {
-        // Asked for before the program is given its work, so that its number is still its own.
-        Task wait = WaitAsync(control);
+        PipePump.SetNonBlocking(stdin);
+        fixed (byte* source = job.Span)
+        {
+            return (int)Math.Max(0, Libc.write(stdin, source, (nuint)job.Length)); // what does not fit, and any failure, is the pump's
+        }
+    }
+
+    private void Begin(ControlSocket control, Action<int> pumpUntil) => Begin(control.WaitAsync(_process, _abandoned.Token), pumpUntil);
+
+    private void Begin(Task<int> status, Action<int> pumpUntil)
+    {
+        Task wait = WaitAsync(status);
         var pump = new Thread(
             () =>
             {
-                new PipePump(stdin, stdout, stderr, _ended, input, Output, Error, onData).Run();
+                pumpUntil(_ended);
                 wait.GetAwaiter().GetResult(); // it signalled the end, so it is done
                 _ = Libc.close(_ended);
                 int signal = _status & 0x7f;
@@ -111,11 +168,11 @@ internal sealed class DirectProgram : GuestProgram
         pump.Start();
     }
 
-    private async Task WaitAsync(ControlSocket control)
+    private async Task WaitAsync(Task<int> status)
     {
         try
         {
-            _status = await control.WaitAsync(_process, _abandoned.Token);
+            _status = await status.WaitAsync(_abandoned.Token);
         }
         catch (Exception gone) when (gone is ControlException or OperationCanceledException)
         {
@@ -131,6 +188,79 @@ internal sealed class DirectProgram : GuestProgram
     {
         ulong one = 1;
         _ = Libc.write(_ended, &one, sizeof(ulong));
+    }
+}
+
+/// <summary>Signals and terminal size of a process that was started through the control socket.</summary>
+internal sealed class RunningProgram(ControlSocket control, int process, int terminal) : IRunningProgram
+{
+    private readonly Lock _gate = new();
+    private bool _ended;
+
+    public int Process => process;
+
+    public async Task<bool> SignalAsync(int signal, CancellationToken cancellationToken)
+    {
+        if (_ended)
+        {
+            return false; // its number may be another's by now
+        }
+
+        try
+        {
+            await control.SignalAsync(process, signal, cancellationToken, isForeground: terminal >= 0);
+            return true;
+        }
+        catch (ControlException)
+        {
+            return false; // it ended just now
+        }
+    }
+
+    public bool TryResize(TerminalSize size)
+    {
+        lock (_gate)
+        {
+            if (_ended || terminal < 0 || !Terminal.Resize(terminal, size))
+            {
+                return false;
+            }
+        }
+
+        // The host's line discipline has no process of the guest to tell.
+        const int windowChanged = 28;
+        _ = SignalAsync(windowChanged, CancellationToken.None);
+        return true;
+    }
+
+    public async Task TypedAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    {
+        const int interrupt = 2, quit = 3, stop = 20;
+        for (int i = 0; i < bytes.Length; i++)
+        {
+            int signal = bytes.Span[i] switch { 3 => interrupt, 28 => quit, 26 => stop, _ => 0 };
+            if (signal != 0 && TakesSignals())
+            {
+                await SignalAsync(signal, cancellationToken);
+            }
+        }
+    }
+
+    /// <summary>The terminal is about to be closed.</summary>
+    public void End()
+    {
+        lock (_gate)
+        {
+            _ended = true;
+        }
+    }
+
+    private bool TakesSignals()
+    {
+        lock (_gate)
+        {
+            return !_ended && terminal >= 0 && Terminal.TakesSignals(terminal);
+        }
     }
 }
 

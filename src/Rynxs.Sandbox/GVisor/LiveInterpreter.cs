@@ -34,7 +34,7 @@ internal sealed class LiveInterpreter : ILiveInterpreter
         (int doneOurs, int doneTheirs) = ChildProcess.NewPipe();
         try
         {
-            await sandbox.Control.ExecuteAsync(GuestAgent.Command("live"), OciBundle.BaseEnvironment, "/workspace/files", [.. pipes.Theirs, doneTheirs], cancellationToken);
+            await sandbox.Control.ExecuteAsync(GuestAgent.Command("live"), sandbox.BaseEnvironment, "/workspace/files", [.. pipes.Theirs, doneTheirs], cancellationToken);
         }
         catch
         {

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Rynxs.Sandbox.Egress;
 using Rynxs.Sandbox.Limits;
 
 namespace Rynxs.Sandbox.GVisor;
@@ -41,10 +42,14 @@ internal static class OciBundle
     /// <param name="rootDirectory">An empty directory: the image is mounted there.</param>
     /// <param name="cgroupPath">Where the runtime makes a cgroup; used only when it does.</param>
     /// <param name="withAgent">The first process is our agent with a waiting interpreter (templates); else the idle shell.</param>
-    public static JsonObject Configuration(SandboxSpec spec, string platform, string rootDirectory, string cgroupPath, bool withAgent = false) => new()
+    /// <param name="egressDirectory">Host directory of the egress socket; null without one.</param>
+    public static JsonObject Configuration(
+        SandboxSpec spec, string platform, string rootDirectory, string cgroupPath, bool withAgent = false, string? egressDirectory = null) => new()
     {
         ["ociVersion"] = "1.0.2",
-        ["process"] = withAgent ? AgentProcess(spec.Limits) : Process(["/bin/bash", "-c", IdleScript], BaseEnvironment, "/", spec.Limits, IdleUid),
+        ["process"] = withAgent ? Privileged(Guest.GuestAgent.Command("first"), Guest.GuestAgent.Capabilities, spec.Limits)
+            : egressDirectory is not null ? Privileged(GuestForwarder.Command, ["CAP_NET_BIND_SERVICE"], spec.Limits)
+            : Process(["/bin/bash", "-c", IdleScript], BaseEnvironment, "/", spec.Limits, IdleUid),
         ["root"] = new JsonObject { ["path"] = rootDirectory, ["readonly"] = true },
         ["hostname"] = "sandbox",
         ["annotations"] = new JsonObject
@@ -53,12 +58,12 @@ internal static class OciBundle
             ["dev.gvisor.spec.rootfs.type"] = "erofs",
         },
         ["mounts"] = new JsonArray(
-            Mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
-            Mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
-            Mount("/tmp", "tmpfs", "tmpfs", "nosuid", "nodev", "mode=1777", Size(spec.Limits.TmpBytes)),
-            spec.WorkspaceDirectory is { } workspace
-                ? Mount("/workspace/files", "bind", workspace, "bind", "rw", "nosuid", "nodev")
-                : Mount("/workspace/files", "tmpfs", "tmpfs", "nosuid", "nodev", "mode=0777", Size(spec.WorkspaceBytes))),
+            [
+                Mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
+                Mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
+                .. Places(spec),
+                .. egressDirectory is null ? (JsonNode[])[] : [GuestForwarder.Mount(egressDirectory)],
+            ]),
         ["linux"] = new JsonObject
         {
             ["namespaces"] = new JsonArray([.. ((string[])["pid", "ipc", "uts", "mount", "network"]).Select(type => (JsonNode)new JsonObject { ["type"] = type })]),
@@ -74,11 +79,30 @@ internal static class OciBundle
         },
     };
 
-    private static JsonObject AgentProcess(SandboxLimits limits)
+    /// <summary>What programs can write.</summary>
+    private static IEnumerable<JsonNode> Places(SandboxSpec spec)
     {
-        JsonObject process = Process(Guest.GuestAgent.Command("first"), BaseEnvironment, "/", limits, uid: 0);
+        if (spec.WritablePaths is { } writable)
+        {
+            foreach ((string path, bool isWritable, long bytes) in WritableTree.Mounts(writable, spec.Limits.TmpBytes, spec.WorkspaceBytes))
+            {
+                yield return Mount(path, "tmpfs", "tmpfs", isWritable ? "rw" : "ro", "nosuid", "nodev", isWritable ? "mode=1777" : "mode=0755", Size(bytes));
+            }
+
+            yield break;
+        }
+
+        yield return Mount("/tmp", "tmpfs", "tmpfs", "nosuid", "nodev", "mode=1777", Size(spec.Limits.TmpBytes));
+        yield return spec.WorkspaceDirectory is { } workspace
+            ? Mount("/workspace/files", "bind", workspace, "bind", "rw", "nosuid", "nodev")
+            : Mount("/workspace/files", "tmpfs", "tmpfs", "nosuid", "nodev", "mode=0777", Size(spec.WorkspaceBytes));
+    }
+
+    private static JsonObject Privileged(IReadOnlyList<string> command, IReadOnlyList<string> capabilities, SandboxLimits limits)
+    {
+        JsonObject process = Process(command, BaseEnvironment, "/", limits, uid: 0);
         process["capabilities"] = new JsonObject(((string[])["bounding", "effective", "permitted"]).Select(set =>
-            KeyValuePair.Create(set, (JsonNode?)new JsonArray([.. Guest.GuestAgent.Capabilities.Select(name => (JsonNode)name)]))));
+            KeyValuePair.Create(set, (JsonNode?)new JsonArray([.. capabilities.Select(name => (JsonNode)name)]))));
         return process;
     }
 

@@ -33,7 +33,7 @@ internal sealed class ProgramRun(GVisorOptions options, RunscCommand runsc, GVis
     {
         long entered = System.Diagnostics.Stopwatch.GetTimestamp();
         using WorkspaceQuota? quota = BeginQuota();
-        var before = new Counters(sandbox.Cgroup.OomKills, sandbox.Cgroup.PidsRefused, sandbox.Cgroup.Cpu, monitor.Dropped);
+        var before = new Counters(sandbox.Cgroup.OomKills, sandbox.Cgroup.PidsRefused, sandbox.Cgroup.Cpu, monitor.Dropped, monitor.Received);
         sandbox.Cgroup.ResetPeak();
         monitor.BeginProgram();
 
@@ -96,6 +96,7 @@ internal sealed class ProgramRun(GVisorOptions options, RunscCommand runsc, GVis
             FirstInstruction = program.BegunAt is { } began ? System.Diagnostics.Stopwatch.GetElapsedTime(entered, began) : null,
             Violations = Violations(before.Dropped),
             Usage = usage,
+            Trace = new TraceSummary(monitor.Received - before.Received, monitor.Dropped - before.Dropped),
         };
     }
 
@@ -109,10 +110,15 @@ internal sealed class ProgramRun(GVisorOptions options, RunscCommand runsc, GVis
     /// <summary>The quickest way that is open: an interpreter that waits, the control socket, the command line.</summary>
     private async Task<GuestProgram> StartAsync(ExecutionRequest request, bool mayNotWrite)
     {
-        var environment = new Dictionary<string, string>(OciBundle.BaseEnvironment);
+        var environment = new Dictionary<string, string>(sandbox.BaseEnvironment);
         foreach ((string name, string value) in request.Environment)
         {
             environment[name] = value;
+        }
+
+        if (request.Interaction is { } interaction)
+        {
+            return await StartInteractiveAsync(request, environment, interaction, sandbox.IsDirect && !mayNotWrite);
         }
 
         // A workspace over its limit can be made smaller, but not larger a little with each program: that needs limits of its own.
@@ -139,6 +145,23 @@ internal sealed class ProgramRun(GVisorOptions options, RunscCommand runsc, GVis
             return await DirectProgram.StartAsync(sandbox.Control, arguments, environment, request.WorkingDirectory, input, request.OutputBytes, execution.OnData);
         }
         catch (ControlException refused)
+        {
+            throw new SandboxStartException($"'{NameOf(request)}' could not be started: {refused.Message}", refused);
+        }
+    }
+
+    private async Task<GuestProgram> StartInteractiveAsync(ExecutionRequest request, Dictionary<string, string> environment, ProgramInteraction interaction, bool isDirect)
+    {
+        if (!isDirect)
+        {
+            throw new SandboxStartException("a program with live input needs the runtime's control socket, which is not in use here (or the workspace is over its limit)");
+        }
+
+        try
+        {
+            return await DirectProgram.StartInteractiveAsync(sandbox.Control, request.Arguments, environment, request.WorkingDirectory, request.OutputBytes, interaction);
+        }
+        catch (Exception refused) when (refused is ControlException or System.ComponentModel.Win32Exception)
         {
             throw new SandboxStartException($"'{NameOf(request)}' could not be started: {refused.Message}", refused);
         }
@@ -259,5 +282,5 @@ internal sealed class ProgramRun(GVisorOptions options, RunscCommand runsc, GVis
         return text[lineStart..].StartsWith("waiting on pid "u8) ? errors[..lineStart] : errors;
     }
 
-    private readonly record struct Counters(long OomKills, long PidsRefused, TimeSpan? Cpu, long Dropped);
+    private readonly record struct Counters(long OomKills, long PidsRefused, TimeSpan? Cpu, long Dropped, long Received);
 }

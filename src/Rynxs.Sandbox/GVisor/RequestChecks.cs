@@ -38,7 +38,14 @@ internal static class RequestChecks
         Text(request.WorkingDirectory, "workingDirectory");
         Require(request.WorkingDirectory.StartsWith('/') && request.WorkingDirectory.Length <= 4096, "workingDirectory must be an absolute path of at most 4096 characters");
         Require(request.StandardInput.Length <= MaxInputBytes, $"standardInput must not exceed {MaxInputBytes} bytes");
-        Require(request.Timeout >= TimeSpan.FromMilliseconds(1) && request.Timeout <= TimeSpan.FromSeconds(600), "timeout must be 1 ms to 600 s");
+        TimeSpan longest = request.Interaction is null ? TimeSpan.FromSeconds(600) : TimeSpan.FromDays(1);
+        Require(request.Timeout >= TimeSpan.FromMilliseconds(1) && request.Timeout <= longest, $"timeout must be 1 ms to {longest.TotalSeconds} s");
+        if (request.Interaction is { } interaction)
+        {
+            Require(request.PythonSource is null && request.StandardInput.IsEmpty && request.OnOutput is null, "interaction takes the place of pythonSource, standardInput and onOutput");
+            Require(interaction.Terminal is not { } size || (size.Rows is >= 1 and <= 1000 && size.Columns is >= 1 and <= 1000), "terminal rows and columns must be 1 to 1000");
+        }
+
         Require(request.OutputBytes is >= 0 and <= MaxOutputBytes, $"outputBytes must be 0 to {MaxOutputBytes}");
     }
 
@@ -54,6 +61,12 @@ internal static class RequestChecks
         Require(spec.Limits.FileBytes is >= 1 and <= 1024 * 1024 * mebibyte, "limits.fileBytes must be 1 byte to 1 TiB");
         Require(spec.WorkspaceBytes is >= mebibyte and <= 1024 * 1024 * mebibyte, "workspaceBytes must be 1 MiB to 1 TiB");
         Require(spec.Platform is null or "systrap" or "ptrace", "platform must be systrap or ptrace");
+        if (spec.WritablePaths is { } writable)
+        {
+            Require(spec.WorkspaceDirectory is null, "writablePaths cannot be given with a workspaceDirectory");
+            Require(writable.Count is >= 1 and <= WritableTree.MaxPaths && writable.All(WritableTree.IsPath), $"writablePaths must be 1 to {WritableTree.MaxPaths} plain paths of /tmp or /workspace/files or below");
+        }
+
         if (spec.WorkspaceDirectory is { } directory)
         {
             Require(Path.IsPathFullyQualified(directory), "workspaceDirectory must be an absolute path");

@@ -26,11 +26,11 @@ internal sealed class RunscCommand(GVisorOptions options)
     }
 
     /// <summary>Creates and starts a sandbox whose first process reads from <paramref name="stdinFd"/>.</summary>
-    public async Task RunAsync(string id, string platform, string directory, int stdinFd, CancellationToken cancellationToken)
+    public async Task RunAsync(string id, string platform, string directory, int stdinFd, bool hasEgress, CancellationToken cancellationToken)
     {
         ChildProcess child = ChildProcess.Start(
             [
-                .. Global(), "--platform=" + platform, "--network=none", "--overlay2=none", "--host-uds=none", "--host-fifo=none",
+                .. Global(), "--platform=" + platform, "--network=none", "--overlay2=none", "--host-uds=" + (hasEgress ? "open" : "none"), "--host-fifo=none",
                 "--pod-init-config=" + Path.Combine(directory, "pod-init.json"), "run", "-detach", "-bundle", directory,
                 "-pid-file", Path.Combine(directory, "pid"), id,
             ],
@@ -49,13 +49,15 @@ internal sealed class RunscCommand(GVisorOptions options)
     /// <param name="isWatched">Whether the directory holds a trace session's configuration.</param>
     /// <param name="stdio">Standard input, output and error of its first process, and of runsc for as long as this takes.</param>
     /// <param name="cgroup">Where it is born, when we made the cgroup; else runsc makes it as the configuration says.</param>
+    /// <param name="hasEgress">Whether it may connect to sockets in directories that are mounted into it. It can make none.</param>
     /// <param name="cancellationToken">Kills the command.</param>
-    public async Task CreateAsync(string id, string platform, string directory, bool isWatched, (int Input, int Output, int Error) stdio, string? cgroup, CancellationToken cancellationToken)
+    public async Task CreateAsync(
+        string id, string platform, string directory, bool isWatched, (int Input, int Output, int Error) stdio, string? cgroup, bool hasEgress, CancellationToken cancellationToken)
     {
         ISpawner spawner = Spawner ?? throw new InvalidOperationException("a spawner comes first");
         List<string> command =
         [
-            .. Global(), "--platform=" + platform, "--network=none", "--overlay2=none", "--host-uds=none", "--host-fifo=none",
+            .. Global(), "--platform=" + platform, "--network=none", "--overlay2=none", "--host-uds=" + (hasEgress ? "open" : "none"), "--host-fifo=none",
             .. cgroup is null ? Array.Empty<string>() : ["--ignore-cgroups"],
             .. isWatched ? ["--pod-init-config=" + Path.Combine(directory, "pod-init.json")] : Array.Empty<string>(),
             "create", "-bundle", directory, "-pid-file", Path.Combine(directory, "pid"), id,

@@ -49,6 +49,7 @@ internal sealed class TemplateBuild(GVisorOptions options, RunscCommand runsc, F
         WorkspaceBytes = template.WorkspaceBytes,
         Platform = template.Platform ?? options.DefaultPlatform,
         SingleUse = true,
+        Egress = template.Egress ? Egress.ReservedEgress.Instance : null,
     };
 
     private async Task<IReadOnlyList<SandboxControl>> TryAsync(TemplateCheckpoint checkpoint, SandboxSpec spec, CancellationToken cancellationToken)

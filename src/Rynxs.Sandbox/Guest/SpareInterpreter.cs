@@ -15,6 +15,18 @@ internal sealed class SpareInterpreter(int process, int input, int output, int e
     /// <summary>Its number inside; a template learns it from the interpreter's first line.</summary>
     public int Process { get; set; } = process;
 
+    /// <summary>Its wait status, asked for ahead of its work (<see cref="AwaitEnd"/>); null when it was not.</summary>
+    public Task<int>? End { get; private set; }
+
+    /// <summary>
+    /// Asks for its end now: the question is answered when it has run its program. Asked ahead, a program that is given to it starts without a round trip to the sandbox's kernel.
+    /// </summary>
+    public void AwaitEnd(ControlSocket control)
+    {
+        End = control.WaitAsync(Process, CancellationToken.None);
+        _ = End.ContinueWith(ended => _ = ended.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default); // a slot that is thrown away breaks it off
+    }
+
     /// <summary>Starts one in a running sandbox and waits until it is ready.</summary>
     /// <exception cref="ControlException">The sandbox's kernel refuses, or is gone.</exception>
     public static async Task<SpareInterpreter> StartAsync(ControlSocket control, CancellationToken cancellationToken)
@@ -28,6 +40,7 @@ internal sealed class SpareInterpreter(int process, int input, int output, int e
         {
             await spare.ExpectAsync("up ", cancellationToken);
             await spare.SeedAsync("/rynxs-spare", cancellationToken);
+            spare.AwaitEnd(control);
             return spare;
         }
         catch

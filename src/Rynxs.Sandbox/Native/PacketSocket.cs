@@ -29,6 +29,16 @@ internal sealed unsafe class PacketSocket : SafeHandle
             : throw Libc.LastError("socketpair");
     }
 
+    /// <summary>Two connected ends of a byte stream, closed on exec: ours for asynchronous use, the other as a descriptor that the caller closes.</summary>
+    public static (System.Net.Sockets.Socket Ours, int Theirs) StreamPair()
+    {
+        const int stream = 1;
+        int* ends = stackalloc int[2];
+        return Libc.socketpair(Unix, stream | CloseOnExec, 0, ends) == 0
+            ? (new System.Net.Sockets.Socket(new System.Net.Sockets.SafeSocketHandle(ends[0], ownsHandle: true)), ends[1])
+            : throw Libc.LastError("socketpair");
+    }
+
     /// <summary>Sends a packet whole.</summary>
     /// <exception cref="IOException">The other end is gone.</exception>
     public void Send(ReadOnlySpan<byte> packet, ReadOnlySpan<int> descriptors)

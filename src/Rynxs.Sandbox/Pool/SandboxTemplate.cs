@@ -20,6 +20,9 @@ public sealed record SandboxTemplate
     /// <summary>gVisor platform; null for the runtime's default.</summary>
     public string? Platform { get; init; }
 
+    /// <summary>Whether its sandboxes have a way out, bound when one is taken. Default false.</summary>
+    public bool Egress { get; init; }
+
     /// <summary>Sandboxes kept ready at first, <see cref="Floor"/> to <see cref="Ceiling"/>.</summary>
     public int Size { get; init; } = 2;
 
@@ -31,7 +34,7 @@ public sealed record SandboxTemplate
 
     /// <summary>Whether a request can be served from here.</summary>
     internal bool Serves(SandboxSpec spec, string platform, string digest) =>
-        spec.WorkspaceDirectory is null && spec.WorkspaceBytes == WorkspaceBytes && spec.Image.Digest == digest && (spec.Platform ?? platform) == (Platform ?? platform)
+        spec.WorkspaceDirectory is null && spec.WritablePaths is null && spec.Egress is not null == Egress && spec.WorkspaceBytes == WorkspaceBytes && spec.Image.Digest == digest && (spec.Platform ?? platform) == (Platform ?? platform)
         && spec.Limits.MemoryBytes >= Limits.MemoryBytes && spec.Limits with { MemoryBytes = Limits.MemoryBytes, Cpus = Limits.Cpus } == Limits;
 
     internal void Check()

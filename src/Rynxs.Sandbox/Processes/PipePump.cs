@@ -101,7 +101,7 @@ internal sealed unsafe class PipePump(
         }
     }
 
-    private static void SetNonBlocking(int fd)
+    internal static void SetNonBlocking(int fd)
     {
         const int getFlags = 3, setFlags = 4;
         if (Libc.fcntl(fd, setFlags, Libc.fcntl(fd, getFlags, 0) | (uint)Libc.O_NONBLOCK) < 0)

@@ -24,9 +24,11 @@ internal static unsafe class PosixSpawn
     /// Leaves the null device open as descriptor 1023, so that the child's table of descriptors has its full size before it has threads: a threaded process
     /// that grows its table (runsc moves one to 256) waits for all CPUs, up to 15 ms.
     /// </param>
+    /// <param name="more">Further descriptors of ours and the numbers that the child knows them by; none of ours may be a number of the child's.</param>
     /// <returns>The process id; nobody but the caller may reap it.</returns>
     /// <exception cref="Win32Exception">It cannot be started.</exception>
-    public static int Start(IReadOnlyList<string> arguments, IReadOnlyList<string> environment, int input, int output, int error, bool wideTable)
+    public static int Start(
+        IReadOnlyList<string> arguments, IReadOnlyList<string> environment, int input, int output, int error, bool wideTable, params ReadOnlySpan<(int Ours, int Theirs)> more)
     {
         byte* actions = stackalloc byte[256];
         byte* attributes = stackalloc byte[512];
@@ -44,6 +46,11 @@ internal static unsafe class PosixSpawn
             Require(Libc.posix_spawn_file_actions_adddup2(actions, input, 0));
             Require(Libc.posix_spawn_file_actions_adddup2(actions, output, 1));
             Require(Libc.posix_spawn_file_actions_adddup2(actions, error, 2));
+            foreach ((int ours, int theirs) in more)
+            {
+                Require(Libc.posix_spawn_file_actions_adddup2(actions, ours, theirs));
+            }
+
             if (nullFd >= 0)
             {
                 Require(Libc.posix_spawn_file_actions_adddup2(actions, nullFd, HighDescriptor));

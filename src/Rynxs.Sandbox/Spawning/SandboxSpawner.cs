@@ -75,7 +75,19 @@ public sealed class SandboxSpawner
         _lanes.Dispose();
         SweepReport report = Sweep.RunAsync(_options, new RunscCommand(_options), new HashSet<string>(), CancellationToken.None).GetAwaiter().GetResult();
         RemoveRunDirectoryOfTheDead();
+        RemoveNamespacesOfTheDead();
         return report.Failed.Count == 0 ? 0 : 1;
+    }
+
+    /// <summary>The owner's sandboxes of the other tier died with it; their mounts and cgroups did not.</summary>
+    private void RemoveNamespacesOfTheDead()
+    {
+        var namespaces = new Namespaces.NamespacesOptions { StateKey = _options.StateKey, RunRoot = _options.RunRoot };
+        if (Directory.Exists(namespaces.RunDirectory) && !RunDirectoryLock.IsHeldByAnother(namespaces.ForLock))
+        {
+            Namespaces.NamespacesSweep.RunAsync(namespaces, new HashSet<string>(), CancellationToken.None).GetAwaiter().GetResult();
+            Namespaces.NamespacesSweep.RemoveEmptyRunDirectory(namespaces);
+        }
     }
 
     private void Serve()

@@ -57,6 +57,9 @@ internal sealed class SandboxMonitor : IAsyncDisposable
     /// <summary>Never faults: the value says how the session ended.</summary>
     public Task<TraceEnd> Completion => _receiver.Completion;
 
+    /// <summary>Events looked at so far.</summary>
+    public long Received => _receiver.Received;
+
     /// <summary>Events lost so far.</summary>
     public long Dropped => _receiver.Dropped;
 

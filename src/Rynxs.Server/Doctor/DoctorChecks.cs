@@ -4,6 +4,7 @@ using Rynxs.ResourceServer.Storage;
 using Rynxs.Sandbox;
 using Rynxs.Sandbox.GVisor;
 using Rynxs.Sandbox.Images;
+using Rynxs.Sandbox.Namespaces;
 using Rynxs.Server.State;
 
 namespace Rynxs.Server.Doctor;
@@ -19,7 +20,7 @@ internal sealed class DoctorChecks(StateDirectory state, ImageStore images, ISan
     {
         DoctorCheck[] checks =
         [
-            await CheckRuntimeAsync(cancellationToken),
+            .. await CheckRuntimesAsync(cancellationToken),
             .. CheckPools(),
             .. probe ? await ProbeControlsAsync(cancellationToken) : [],
             CheckImage(),
@@ -35,17 +36,34 @@ internal sealed class DoctorChecks(StateDirectory state, ImageStore images, ISan
         return new DoctorReport(checks, [.. leftovers.Select(leftover => new LeftoverView(leftover.Kind, leftover.Name))]);
     }
 
-    private async Task<DoctorCheck> CheckRuntimeAsync(CancellationToken cancellationToken)
+    /// <summary>What each tier isolates by, and whether a program ran in it here. Only the default must be there.</summary>
+    private async Task<IReadOnlyList<DoctorCheck>> CheckRuntimesAsync(CancellationToken cancellationToken)
     {
-        RuntimeProbe probe = await runtime.ProbeAsync(cancellationToken);
-        return probe.Available
-            ? new DoctorCheck("sandbox_runtime", "ok", $"{runtime.Name} {probe.Version} ran a program in a sandbox. {probe.Detail}", null)
-            : new DoctorCheck("sandbox_runtime", "fail", probe.Detail, "Run as root on a host with runsc in PATH.");
+        List<DoctorCheck> checks = [];
+        foreach (ISandboxRuntime tier in runtime.Tiers)
+        {
+            bool isDefault = tier.Name == runtime.Name;
+            string name = isDefault ? "sandbox_runtime" : $"sandbox_tier {tier.Name}";
+            RuntimeProbe probe = await tier.ProbeAsync(cancellationToken);
+            checks.Add(probe.Available
+                ? new DoctorCheck(name, "ok", $"{tier.Name} {probe.Version} ran a program in a sandbox. {IsolationOf(tier.Name)} {probe.Detail}", null)
+                : new DoctorCheck(name, isDefault ? "fail" : "warn", $"{tier.Name} is not available: {probe.Detail}",
+                    isDefault ? "Run as root on a host with runsc in PATH." : $"Sandboxes that ask for {tier.Name} are refused; no other runtime takes its place."));
+        }
+
+        return checks;
     }
+
+    private static string IsolationOf(string tier) => tier switch
+    {
+        "gvisor" => "Programs run on gVisor's own kernel, in software: for untrusted code.",
+        NamespacesRuntime.RuntimeName => "Programs share the host's kernel behind namespaces and a seccomp deny list: for code that is trusted.",
+        _ => "",
+    };
 
     private IEnumerable<DoctorCheck> CheckPools()
     {
-        if (runtime is not GVisorRuntime gvisor)
+        if (runtime.Tiers.OfType<GVisorRuntime>().FirstOrDefault() is not { } gvisor)
         {
             yield break;
         }
@@ -61,7 +79,7 @@ internal sealed class DoctorChecks(StateDirectory state, ImageStore images, ISan
 
     private async Task<IReadOnlyList<DoctorCheck>> ProbeControlsAsync(CancellationToken cancellationToken)
     {
-        if (runtime is not GVisorRuntime gvisor)
+        if (runtime.Tiers.OfType<GVisorRuntime>().FirstOrDefault() is not { } gvisor)
         {
             return [];
         }
@@ -74,12 +92,32 @@ internal sealed class DoctorChecks(StateDirectory state, ImageStore images, ISan
                     $"control {control.Control}", control.Result == "stated" ? "warn" : "ok",
                     $"{probed.Sandbox}: {control.Requested}; enforced by {control.EnforcedBy}; {control.Probe}: {control.Result}",
                     control.Result == "stated" ? "This is stated, not tried; docs/security/sandbox.md says why." : null))),
+                .. await ProbeNamespacesAsync(cancellationToken),
             ];
         }
         catch (SandboxRefusedException refused)
         {
             return [new DoctorCheck($"control {refused.Control}", "fail", refused.Message, "Sandboxes that need this control are refused.")];
         }
+    }
+
+    /// <summary>A sandbox of the namespaces tier, probed as every first one of its kind is.</summary>
+    private async Task<IReadOnlyList<DoctorCheck>> ProbeNamespacesAsync(CancellationToken cancellationToken)
+    {
+        if (runtime.Tiers.OfType<NamespacesRuntime>().FirstOrDefault() is not { } namespaces || !(await namespaces.ProbeAsync(cancellationToken)).Available)
+        {
+            return [];
+        }
+
+        ImageResolution image = await images.ResolveAsync(ImageStore.BuiltInName, cancellationToken);
+        await using ISandbox sandbox = await namespaces.CreateAsync(new SandboxSpec { Owner = new SandboxOwner("rynxs", "doctor"), Image = image.Image }, cancellationToken);
+        return
+        [
+            .. sandbox.Controls.Select(control => new DoctorCheck(
+                $"control {control.Control}", control.Result == "stated" ? "warn" : "ok",
+                $"{namespaces.Name}: {control.Requested}; enforced by {control.EnforcedBy}; {control.Probe}: {control.Result}",
+                control.Result == "stated" ? "This is stated, not tried; docs/security/namespaces-tier.md says why." : null)),
+        ];
     }
 
     private DoctorCheck CheckImage()
@@ -120,7 +158,7 @@ internal sealed class DoctorChecks(StateDirectory state, ImageStore images, ISan
         string text = File.Exists(Path) ? File.ReadAllText(Path).Trim() : "0";
         return long.TryParse(text, CultureInfo.InvariantCulture, out long most) && most > 0
             ? new DoctorCheck("user_namespaces", "ok", string.Create(CultureInfo.InvariantCulture, $"At most {most}."), null)
-            : new DoctorCheck("user_namespaces", "warn", "User namespaces are switched off.", "Only a server without root needs them: sysctl user.max_user_namespaces=15000.");
+            : new DoctorCheck("user_namespaces", "warn", "User namespaces are switched off.", "The namespaces tier and a server without root need them: sysctl user.max_user_namespaces=15000.");
     }
 
     private DoctorCheck CheckLedger(CancellationToken cancellationToken)
@@ -150,8 +188,16 @@ internal sealed class DoctorChecks(StateDirectory state, ImageStore images, ISan
             : new DoctorCheck("state_modes", "fail", "Others may read the state directory or the token.", $"chmod 700 '{state.Path}' && chmod 600 '{state.TokenPath}'");
     }
 
-    private static DoctorCheck CheckKvm() => new(
-        "kvm", "warn", "Hardware virtualisation was never exercised: this version has no runtime that uses it (firecracker).", null);
+    private static DoctorCheck CheckKvm()
+    {
+        const string unused = "this version has no runtime that uses it (firecracker), so it was never exercised";
+        return new DoctorCheck(
+            "kvm", "warn",
+            File.Exists("/dev/kvm")
+                ? $"/dev/kvm is here; {unused}."
+                : $"/dev/kvm is not here: no sandbox of this host can have a kernel of its own behind hardware virtualisation; {unused}.",
+            "Hostile code belongs on a host with such a runtime; here gvisor is the strongest isolation.");
+    }
 }
 
 /// <summary>One check.</summary>

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using Rynxs.Sandbox;
 using Rynxs.Server.Problems;
 using Rynxs.Server.State;
 
@@ -11,6 +12,7 @@ internal sealed class ExecuteRequestReader
 {
     internal const int MaxCodeBytes = 1024 * 1024;
     internal const int MaxStdinBytes = 1024 * 1024;
+    internal const int MaxPaths = 64;
     internal const int MaxVariables = 64;
     internal const int MaxVariableBytes = 8 * 1024;
     internal const int MaxEnvironmentBytes = 32 * 1024;
@@ -18,7 +20,7 @@ internal sealed class ExecuteRequestReader
     private static readonly string[] Fields =
     [
         "agent_id", "code", "runtime", "timeout_seconds", "memory_limit_mb", "cpu_limit", "network_policy", "filesystem_access", "environment",
-        "language", "stdin", "constitutional_hash",
+        "language", "stdin", "constitutional_hash", "async",
     ];
 
     private readonly List<ProblemField> _errors = [];
@@ -71,18 +73,26 @@ internal sealed class ExecuteRequestReader
             Error(Shorten(property.Name), "unknown_field", $"'{Shorten(property.Name)}' is not a field; known are {string.Join(", ", Fields)}.");
         }
 
-        ReadRuntime(root);
-        ReadNetworkPolicy(root);
-        ReadFilesystemAccess(root);
+        string runtime = ReadRuntime(root);
+        Egress.EgressMode network = ReadNetworkPolicy(root);
+        if (runtime == "namespaces" && network != Egress.EgressMode.None)
+        {
+            Error("network_policy", "network_policy_unavailable", "The runtime namespaces has no way out: use none, or gvisor.");
+        }
+
         return new ExecuteRequest
         {
             AgentId = ReadAgentId(root),
+            Runtime = runtime,
             Code = ReadCode(root),
             Language = ReadLanguage(root),
             TimeoutSeconds = ReadInteger(root, "timeout_seconds", 1, 600, 300),
             MemoryLimitMb = ReadInteger(root, "memory_limit_mb", 16, 2048, 512),
             CpuLimit = ReadCpu(root),
+            FilesystemAccess = ReadFilesystemAccess(root),
+            IsAsynchronous = ReadFlag(root, "async"),
             Environment = ReadEnvironment(root),
+            Network = network,
             Stdin = ReadText(root, "stdin", 0, MaxStdinBytes) ?? "",
             ConstitutionalHash = ReadText(root, "constitutional_hash", 1, 128),
         };
@@ -121,58 +131,86 @@ internal sealed class ExecuteRequestReader
         return language == "bash" ? CodeLanguage.Bash : CodeLanguage.Python;
     }
 
-    private void ReadRuntime(JsonElement root)
+    private string ReadRuntime(JsonElement root)
     {
         string runtime = ReadText(root, "runtime", 1, 32) ?? "gvisor";
-        if (runtime is "firecracker" or "namespaces")
+        if (runtime == "firecracker")
         {
             _unavailable = new Problem(
-                StatusCodes.Status501NotImplemented, "runtime_unavailable", $"The runtime '{runtime}' is not available on this server; available is gvisor.", "runtime");
+                StatusCodes.Status501NotImplemented, "runtime_unavailable", $"The runtime '{runtime}' is not available on this server; available are gvisor and namespaces.", "runtime");
         }
-        else if (runtime != "gvisor")
+        else if (runtime is not ("gvisor" or "namespaces"))
         {
-            Error("runtime", "unsupported_value", $"'{Shorten(runtime)}' is not a runtime; known are gvisor, firecracker and namespaces, available is gvisor.");
+            Error("runtime", "unsupported_value", $"'{Shorten(runtime)}' is not a runtime; known are gvisor, firecracker and namespaces, available are gvisor and namespaces.");
         }
+
+        return runtime;
     }
 
-    private void ReadNetworkPolicy(JsonElement root)
+    private Egress.EgressMode ReadNetworkPolicy(JsonElement root)
     {
         string policy = ReadText(root, "network_policy", 1, 32) ?? "none";
-        if (policy is "restricted" or "full")
+        switch (policy)
         {
-            Error("network_policy", "network_policy_unavailable", $"'{policy}' needs the egress gateway, which this server does not have; only none is enforced.");
-        }
-        else if (policy != "none")
-        {
-            Error("network_policy", "unsupported_value", $"'{Shorten(policy)}' is not a network policy; use none.");
+            case "none":
+                return Egress.EgressMode.None;
+            case "restricted":
+                return Egress.EgressMode.Restricted;
+            case "full":
+                return Egress.EgressMode.Full;
+            default:
+                Error("network_policy", "unsupported_value", $"'{Shorten(policy)}' is not a network policy; known are none, restricted and full.");
+                return Egress.EgressMode.None;
         }
     }
 
-    private void ReadFilesystemAccess(JsonElement root)
+    private List<string> ReadFilesystemAccess(JsonElement root)
     {
         if (!root.TryGetProperty("filesystem_access", out JsonElement value) || value.ValueKind == JsonValueKind.Null)
         {
-            return;
+            return [];
         }
 
-        if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() > 64)
+        if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() > MaxPaths)
         {
-            Error("filesystem_access", "invalid_value", "An array of at most 64 paths.");
-            return;
+            Error("filesystem_access", "invalid_value", $"An array of at most {MaxPaths} paths.");
+            return [];
         }
 
+        List<string> paths = [];
         int index = 0;
         foreach (JsonElement item in value.EnumerateArray())
         {
             string field = string.Create(CultureInfo.InvariantCulture, $"filesystem_access[{index++}]");
             string? path = item.ValueKind == JsonValueKind.String ? item.GetString() : null;
-            bool inside = path is not null && !path.Split('/').Contains("..")
-                && (path is "/tmp" or "/workspace/files" || path.StartsWith("/tmp/", StringComparison.Ordinal) || path.StartsWith("/workspace/files/", StringComparison.Ordinal));
-            if (!inside)
+            string plain = path is { Length: > 1 } && path.EndsWith('/') ? path[..^1] : path ?? "";
+            if (SandboxSpec.IsWritablePath(plain))
+            {
+                paths.Add(plain);
+            }
+            else
             {
                 Error(field, "filesystem_access_unavailable", "A sandbox has its own /tmp and /workspace/files; no other path can be given to it.");
             }
         }
+
+        return paths;
+    }
+
+    private bool ReadFlag(JsonElement root, string field)
+    {
+        if (!root.TryGetProperty(field, out JsonElement value) || value.ValueKind == JsonValueKind.Null)
+        {
+            return false;
+        }
+
+        if (value.ValueKind is not (JsonValueKind.True or JsonValueKind.False))
+        {
+            Error(field, "invalid_type", $"'{field}' must be true or false.");
+            return false;
+        }
+
+        return value.GetBoolean();
     }
 
     private double ReadCpu(JsonElement root)

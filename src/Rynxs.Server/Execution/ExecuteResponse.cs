@@ -49,6 +49,10 @@ internal sealed record ExecuteResponse
     public required string ImageDigest { get; init; }
     public required IReadOnlyList<SandboxControl> Controls { get; init; }
 
+    /// <summary>Only where the server runs with <c>ENABLE_SECURITY_DEBUG</c>.</summary>
+    [System.Text.Json.Serialization.JsonIgnore(Condition = System.Text.Json.Serialization.JsonIgnoreCondition.WhenWritingNull)]
+    public SecurityDebugView? SecurityDebug { get; init; }
+
     /// <summary>Bytes that are not UTF-8 become U+FFFD: JSON has no place for them.</summary>
     internal static string Text(ReadOnlyMemory<byte> bytes) => Encoding.UTF8.GetString(bytes.Span);
 
@@ -65,6 +69,19 @@ internal sealed record ExecuteResponse
         Sandbox.TerminationReason.Cancelled => "The program was cancelled.",
         _ => throw new System.Diagnostics.UnreachableException(),
     };
+}
+
+/// <summary>What the monitor did for one program: for whoever asks why something was, or was not, a violation.</summary>
+/// <param name="Sandbox">Its id, as in logs and records.</param>
+/// <param name="TraceEvents">Events of the trace session that were looked at.</param>
+/// <param name="TraceEventsDropped">Events that were lost.</param>
+/// <param name="Rules">Types of the rules that were applied.</param>
+/// <param name="KillRules">Those of them that end the sandbox.</param>
+internal sealed record SecurityDebugView(string Sandbox, long TraceEvents, long TraceEventsDropped, IReadOnlyList<string> Rules, IReadOnlyList<string> KillRules)
+{
+    public static SecurityDebugView Of(ISandbox sandbox, ExecutionResult result) => new(
+        sandbox.Id.Value, result.Trace?.Events ?? 0, result.Trace?.Dropped ?? 0,
+        WatchedAttempts.Types, WatchedAttempts.KillTypes);
 }
 
 /// <summary>A violation in the seed's form.</summary>

@@ -29,24 +29,47 @@ internal static class ExecutionSandboxes
                 Floor = Math.Min(size, 1),
                 Ceiling = Math.Min(size * PoolGrowth, 1000),
             },
+
+            // For requests with a network: a forwarder runs in it, and a gofer beside it for the socket's directory. Kept apart, so that the others cost no more.
+            new SandboxTemplate
+            {
+                Name = "execute-egress",
+                Limits = Limits(DefaultMemoryMb, cpus: Environment.ProcessorCount),
+                WorkspaceBytes = WorkspaceBytes(DefaultMemoryMb),
+                Egress = true,
+                Size = 1,
+                Floor = 0,
+                Ceiling = Math.Min(size * PoolGrowth, 1000),
+            },
         ];
 
     public static SandboxSpec Spec(ExecuteRequest request, string agentNamespace, string chainName, ImageDescriptor image) => new()
     {
+        Runtime = request.Runtime,
         Owner = new SandboxOwner(agentNamespace, chainName),
         Image = image,
         WorkspaceBytes = WorkspaceBytes(request.MemoryLimitMb),
         Limits = Limits(request.MemoryLimitMb, request.CpuLimit),
         SingleUse = true,
+        WritablePaths = request.FilesystemAccess.Count == 0 ? null : request.FilesystemAccess,
     };
 
-    public static SandboxSpec SessionSpec(Sessions.SessionRequest request, string agentNamespace, string chainName, ImageDescriptor image) => new()
+    /// <param name="request">Sizes.</param>
+    /// <param name="agentNamespace">Of the owner.</param>
+    /// <param name="chainName">Owner.</param>
+    /// <param name="image">Root filesystem.</param>
+    /// <param name="files">Directory for its workspace; null keeps it in memory.</param>
+    public static SandboxSpec SessionSpec(Sessions.SessionRequest request, string agentNamespace, string chainName, ImageDescriptor image, string? files) => new()
     {
+        WorkspaceDirectory = files,
         Owner = new SandboxOwner(agentNamespace, chainName),
         Image = image,
-        WorkspaceBytes = WorkspaceBytes(request.MemoryLimitMb),
+        WorkspaceBytes = files is null ? WorkspaceBytes(request.MemoryLimitMb) : SessionFilesBytes,
         Limits = Limits(request.MemoryLimitMb, request.CpuLimit),
     };
+
+    /// <summary>Limit of a session's files on disk.</summary>
+    internal const long SessionFilesBytes = 1024 * Mebibyte;
 
     private static SandboxLimits Limits(long memoryMb, double cpus) => new()
     {

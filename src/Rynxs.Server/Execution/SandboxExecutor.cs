@@ -5,6 +5,7 @@ using Rynxs.Resources.Identity;
 using Rynxs.Sandbox;
 using Rynxs.Sandbox.Images;
 using Rynxs.Server.Audit;
+using Rynxs.Server.Execution.Integration;
 using Rynxs.Server.Metrics;
 using Rynxs.Server.Recording;
 
@@ -12,8 +13,9 @@ namespace Rynxs.Server.Execution;
 
 /// <summary>What executions need.</summary>
 internal sealed record SandboxExecutorServices(
-    ISandboxRuntime Runtime, ImageStore Images, AgentChains Chains, ExecutionPolicy Policy, ExecutionGate Gate, PendingExecutions Pending, ExecutionRecords Records,
-    ServerMetrics Metrics, TimeProvider TimeProvider, SessionRecordings? Recordings = null);
+    ISandboxRuntime Runtime, ImageStore Images, AgentChains Chains, ExecutionPolicy Policy, ExecutionGate Gate, PendingExecutions Pending,
+    ExternalEndpoints External, ServerMetrics Metrics, TimeProvider TimeProvider, bool SecurityDebug = false, SessionRecordings? Recordings = null,
+    Egress.EgressService? Egress = null);
 
 /// <summary>
 /// Runs code once, each time in a sandbox of its own that is destroyed afterwards. Policy, intent, effect and outcome in this order; an
@@ -28,21 +30,22 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
     private readonly ConcurrentDictionary<Task, bool> _cleanups = new();
 
     /// <summary>Runs it and waits for its end.</summary>
-    /// <param name="request">Validated.</param>
-    /// <param name="agentNamespace">Namespace of the agent id.</param>
-    /// <param name="principal">Who asks.</param>
-    /// <param name="hashVerified">The request pinned the constitutional hash and it was equal.</param>
-    /// <param name="cancellationToken">The caller left: the program is killed.</param>
-    public async Task<ExecuteResponse> ExecuteAsync(
-        ExecuteRequest request, string agentNamespace, Principal principal, bool hashVerified, CancellationToken cancellationToken)
+    /// <param name="order">What is asked for.</param>
+    /// <param name="executionId">Its id.</param>
+    /// <param name="running">Called when it has its place, before anything is recorded or done.</param>
+    /// <param name="cancellationToken">The caller left, or cancelled it: the program is killed.</param>
+    public async Task<ExecuteResponse> ExecuteAsync(ExecutionOrder order, string executionId, Action running, CancellationToken cancellationToken)
     {
-        string executionId = Guid.NewGuid().ToString();
+        (ExecuteRequest request, string agentNamespace, Principal principal, bool hashVerified, _, _, _) = order;
         using IDisposable place = await services.Gate.EnterAsync($"{agentNamespace}/{request.AgentId}", cancellationToken);
         ILedgerChain chain = await services.Chains.OpenAsync(agentNamespace, AgentChains.ChainNameOf(request.AgentId), cancellationToken);
         var audit = new ExecutionAudit(chain, $"{agentNamespace}/{request.AgentId}", principal.Name, executionId);
         await services.Policy.RequireAllowedAsync(request, agentNamespace, audit, cancellationToken);
+        await services.External.RequireAllowedAsync(request, executionId, cancellationToken);
+        running();
         ImageResolution image = await services.Images.ResolveAsync(ImageStore.BuiltInName, cancellationToken);
-        ISandbox sandbox = await BeginAsync(request, agentNamespace, image.Image, audit, executionId, cancellationToken);
+        RequireNetwork(request, principal);
+        ISandbox sandbox = await BeginAsync(request, agentNamespace, principal, image.Image, audit, executionId, cancellationToken);
         _active[sandbox.Id.Value] = (executionId, request.AgentId);
         string ended = Failed;
         try
@@ -58,7 +61,6 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
             }
 
             ended = response.TerminationReason;
-            services.Records.Add(new ExecutionRecord(agentNamespace, principal.Name, response));
             return response;
         }
         finally
@@ -90,27 +92,46 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
         services.Gate.Dispose();
     }
 
+    /// <summary>Every public host is for those who also write the policies.</summary>
+    private static void RequireNetwork(ExecuteRequest request, Principal principal)
+    {
+        if (request.Network == Egress.EgressMode.Full && !principal.Roles.Contains(Role.Admin) && !principal.Roles.Contains(Role.Operator))
+        {
+            throw new Problems.ProblemException(new Problems.Problem(
+                StatusCodes.Status403Forbidden, "network_policy_forbidden", "network_policy full needs the role admin or operator; restricted reaches what policies and approvals allow.", "network_policy"));
+        }
+    }
+
     /// <summary>Note, intent, sandbox: each durable before the next.</summary>
     private async Task<ISandbox> BeginAsync(
-        ExecuteRequest request, string agentNamespace, ImageDescriptor image, ExecutionAudit audit, string executionId, CancellationToken cancellationToken)
+        ExecuteRequest request, string agentNamespace, Principal principal, ImageDescriptor image, ExecutionAudit audit, string executionId, CancellationToken cancellationToken)
     {
         services.Pending.Add(executionId, agentNamespace, AgentChains.ChainNameOf(request.AgentId));
         try
         {
             await audit.IntentAsync(request.Code, image.Digest, cancellationToken);
-            return await StartAsync(request, agentNamespace, image, audit, cancellationToken);
+            await services.External.RequestedAsync(request, executionId, cancellationToken);
+            return await StartAsync(request, agentNamespace, principal, image, audit, cancellationToken);
         }
         catch (Exception exception) when (exception is not LedgerUnavailableException)
         {
+            if (exception is SandboxRefusedException)
+            {
+                services.External.Ended(request, executionId, "start_failed", result: null);
+            }
+
             services.Pending.Remove(executionId);
             throw;
         }
     }
 
     private async Task<ISandbox> StartAsync(
-        ExecuteRequest request, string agentNamespace, ImageDescriptor image, ExecutionAudit audit, CancellationToken cancellationToken)
+        ExecuteRequest request, string agentNamespace, Principal principal, ImageDescriptor image, ExecutionAudit audit, CancellationToken cancellationToken)
     {
-        SandboxSpec spec = ExecutionSandboxes.Spec(request, agentNamespace, AgentChains.ChainNameOf(request.AgentId), image);
+        SandboxSpec spec = ExecutionSandboxes.Spec(request, agentNamespace, AgentChains.ChainNameOf(request.AgentId), image) with
+        {
+            Egress = request.Network == Egress.EgressMode.None ? null : services.Egress?.ForExecution(agentNamespace, request.AgentId, request.Network, principal.Name),
+        };
         try
         {
             return await services.Runtime.CreateAsync(spec, cancellationToken);
@@ -131,17 +152,26 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
 
     /// <summary>Runs a program in a sandbox of a session: policy, intent, effect and outcome as in a sandbox of its own.</summary>
     public async Task<ExecuteResponse> ExecuteInSessionAsync(
-        ExecuteRequest request, Sessions.SandboxSession session, Func<ExecutionRequest, CancellationToken, Task<ExecutionResult>> run, Principal principal, bool hashVerified,
+        ExecutionOrder order, string executionId, Action running, Sessions.SandboxSession session, Func<ExecutionRequest, CancellationToken, Task<ExecutionResult>> run,
         CancellationToken cancellationToken)
     {
-        string executionId = Guid.NewGuid().ToString();
-        using IDisposable place = await services.Gate.EnterAsync($"{session.Namespace}/{request.AgentId}", cancellationToken);
+        (ExecuteRequest request, _, Principal principal, bool hashVerified, _, _, _) = order;
+        if (request.Network != Egress.EgressMode.None)
+        {
+            throw new Problems.ProblemException(new Problems.Problem(
+                StatusCodes.Status422UnprocessableEntity, "network_policy_unavailable", "A session's sandbox has no network; execute in a sandbox of its own for that.", "network_policy"));
+        }
+
+        // No place of the gate: the sandbox is there already, bounded by the number of sessions, and a process may run in it for hours.
         string chainName = AgentChains.ChainNameOf(request.AgentId);
         ILedgerChain chain = await services.Chains.OpenAsync(session.Namespace, chainName, cancellationToken);
         var audit = new ExecutionAudit(chain, $"{session.Namespace}/{request.AgentId}", principal.Name, executionId);
         await services.Policy.RequireAllowedAsync(request, session.Namespace, audit, cancellationToken);
+        await services.External.RequireAllowedAsync(request, executionId, cancellationToken);
+        running();
         services.Pending.Add(executionId, session.Namespace, chainName);
         await audit.IntentAsync(request.Code, session.Sandbox.Image.Digest, cancellationToken);
+        await services.External.RequestedAsync(request, executionId, cancellationToken);
         SessionRecorder? recorder = services.Recordings?.Start();
         ExecuteResponse response = await RunAsync(
             new SandboxProgram(request, executionId, session.Sandbox, TimeSpan.Zero, run), Task.CompletedTask, audit, hashVerified, recorder, cancellationToken);
@@ -150,7 +180,6 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
             await recordings.KeepAsync(recorder, session.Namespace, chainName, principal.Name, executionId, session.Sandbox.Id.Value);
         }
 
-        services.Records.Add(new ExecutionRecord(session.Namespace, principal.Name, response));
         services.Pending.Remove(executionId);
         return response;
     }
@@ -179,7 +208,13 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
     }
 
     /// <summary>Ends the sandbox of a session off the caller's path.</summary>
-    public void EndSession(string sessionId, ISandbox sandbox, ExecutionAudit audit, string reason) => Own(EndAsync(sandbox, audit, sessionId, reason));
+    public void EndSession(string sessionId, ISandbox sandbox, ExecutionAudit audit, string reason, Func<Task> removeFiles) => Own(EndSessionAsync(sessionId, sandbox, audit, reason, removeFiles));
+
+    private async Task EndSessionAsync(string sessionId, ISandbox sandbox, ExecutionAudit audit, string reason, Func<Task> removeFiles)
+    {
+        await EndAsync(sandbox, audit, sessionId, reason);
+        await removeFiles();
+    }
 
     /// <summary>The audit of something on an agent's chain.</summary>
     public async Task<ExecutionAudit> AuditAsync(string agentNamespace, string agentId, Principal principal, string callId, CancellationToken cancellationToken) =>
@@ -214,11 +249,25 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
             await started;
             services.Metrics.ExecutionRejected("start_failed");
             await audit.NotStartedAsync("start_failed");
+            services.External.Ended(request, executionId, "start_failed", result: null);
             throw;
         }
 
         await started;
         await audit.OutcomeAsync(sandbox, result);
+        if (recorder is { HasOutput: false })
+        {
+            // A live interpreter hands its output over when the program has ended: it is one piece, at that moment.
+            recorder.Write(isError: false, result.StandardOutput.Span);
+            recorder.Write(isError: true, result.StandardError.Span);
+        }
+
+        services.External.Ended(request, executionId, WireNames.Of(result.Reason), result);
+        if (services.SecurityDebug)
+        {
+            LogSecurityDebug(executionId, sandbox, result);
+        }
+
         string stdout = ExecuteResponse.Text(result.StandardOutput);
         string stderr = ExecuteResponse.Text(result.StandardError);
         return new ExecuteResponse
@@ -245,7 +294,19 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
             Image = sandbox.Image.Name,
             ImageDigest = sandbox.Image.Digest,
             Controls = sandbox.Controls,
+            SecurityDebug = services.SecurityDebug ? SecurityDebugView.Of(sandbox, result) : null,
         };
+    }
+
+    private void LogSecurityDebug(string executionId, ISandbox sandbox, ExecutionResult result)
+    {
+        LogWatched(executionId, sandbox.Id.Value, result.Trace?.Events ?? 0, result.Trace?.Dropped ?? 0, result.Violations.Count);
+        foreach (Sandbox.Violations.Violation violation in result.Violations)
+        {
+            LogViolation(
+                executionId, violation.ViolationType, violation.Severity, violation.DetectionLayer, violation.Blocked,
+                string.Join(", ", violation.Indicators.Select(pair => $"{pair.Key}={pair.Value}")));
+        }
     }
 
     /// <param name="Request">What the caller asked for.</param>
@@ -284,6 +345,13 @@ internal sealed partial class SandboxExecutor(SandboxExecutorServices services, 
         _cleanups[cleanup] = true;
         cleanup.ContinueWith(ended => _cleanups.TryRemove(ended, out _), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
     }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Security debug: execution {Execution} in sandbox {Sandbox}: {Events} events seen, {Dropped} lost, {Violations} violations")]
+    private partial void LogWatched(string execution, string sandbox, long events, long dropped, int violations);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Security debug: execution {Execution}: {Type} ({Severity}, {Layer}, blocked: {Blocked}): {Indicators}")]
+    private partial void LogViolation(
+        string execution, string type, Sandbox.Violations.Severity severity, Sandbox.Violations.DetectionLayer layer, bool blocked, string indicators);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Sandbox {Sandbox} could not be cleaned up; the next start sweeps it")]
     private partial void LogCleanupFailed(Exception exception, string sandbox);

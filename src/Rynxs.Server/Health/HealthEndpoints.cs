@@ -30,7 +30,7 @@ internal static class HealthEndpoints
             return Results.Json(
                 new HealthResponse(
                     probe.Available ? "healthy" : "degraded", "hardened-sandbox-controller", RynxsServer.Version, constitutionalHash,
-                    probe.Available ? [runtime.Name] : [], runtime.List().Count),
+                    await health.RuntimesAvailableAsync(context.RequestAborted), runtime.List().Count),
                 ServerJson.Default.HealthResponse);
         });
         endpoints.MapGet("/metrics", (HttpContext context) =>

@@ -1,3 +1,4 @@
+using Rynxs.Gateway.Inference;
 using Rynxs.Ledger;
 using Rynxs.ResourceServer.Storage;
 using Rynxs.Resources.Client;
@@ -10,7 +11,9 @@ namespace Rynxs.Server.Health;
 /// Whether the parts work, by trying them. Answers are remembered for a short while: these endpoints are open, and a flood of questions
 /// must not become a flood of sandboxes or disk writes.
 /// </summary>
-internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, ResourceStore store, ISandboxRuntime runtime, TimeProvider timeProvider) : IDisposable
+internal sealed class ServerHealth(
+    StateDirectory state, ILedgerChain control, ResourceStore store, ISandboxRuntime runtime, TimeProvider timeProvider, LedgerHealth ledger, InferenceGateway gateway,
+    Func<CancellationToken, Task<ReadinessCheck>> checkEgress) : IDisposable
 {
     private static readonly TimeSpan StorageAge = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan ProbeAge = TimeSpan.FromMinutes(1);
@@ -18,6 +21,7 @@ internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, R
 
     private readonly SemaphoreSlim _probing = new(1, 1);
     private readonly SemaphoreSlim _checking = new(1, 1);
+    private readonly Dictionary<string, (RuntimeProbe Probe, long At)> _tiers = new(StringComparer.Ordinal);
     private (RuntimeProbe Probe, long At)? _probe;
     private (IReadOnlyList<ReadinessCheck> Checks, long At)? _storage;
 
@@ -47,6 +51,22 @@ internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, R
         }
     }
 
+    /// <summary>Names of the runtimes in which a program ran, at most a minute ago, the default first.</summary>
+    public async Task<IReadOnlyList<string>> RuntimesAvailableAsync(CancellationToken cancellationToken)
+    {
+        List<string> available = (await ProbeAsync(cancellationToken)).Available ? [runtime.Name] : [];
+        foreach (ISandboxRuntime tier in runtime.Tiers.Where(tier => tier.Name != runtime.Name))
+        {
+            // What a runtime found once, it remembers: this costs no sandbox each time.
+            if ((await ProbeTierAsync(tier, cancellationToken)).Available)
+            {
+                available.Add(tier.Name);
+            }
+        }
+
+        return available;
+    }
+
     /// <summary>Every check of /readyz.</summary>
     public async Task<ReadinessResponse> CheckAsync(CancellationToken cancellationToken)
     {
@@ -61,6 +81,26 @@ internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, R
         _checking.Dispose();
     }
 
+    private async Task<RuntimeProbe> ProbeTierAsync(ISandboxRuntime tier, CancellationToken cancellationToken)
+    {
+        await _probing.WaitAsync(cancellationToken);
+        try
+        {
+            if (_tiers.TryGetValue(tier.Name, out (RuntimeProbe Probe, long At) known) && timeProvider.GetElapsedTime(known.At) < ProbeAge)
+            {
+                return known.Probe;
+            }
+
+            RuntimeProbe probe = await tier.ProbeAsync(cancellationToken);
+            _tiers[tier.Name] = (probe, timeProvider.GetTimestamp());
+            return probe;
+        }
+        finally
+        {
+            _probing.Release();
+        }
+    }
+
     private async Task<IReadOnlyList<ReadinessCheck>> CheckStorageAsync(CancellationToken cancellationToken)
     {
         await _checking.WaitAsync(cancellationToken);
@@ -71,7 +111,8 @@ internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, R
                 return fresh.Checks;
             }
 
-            IReadOnlyList<ReadinessCheck> checks = [CheckLedger(), await CheckObjectsAsync(cancellationToken)];
+            IReadOnlyList<ReadinessCheck> checks =
+                [CheckLedger(), ledger.Evidence(), await CheckObjectsAsync(cancellationToken), await checkEgress(cancellationToken), CheckGateway()];
             _storage = (checks, timeProvider.GetTimestamp());
             return checks;
         }
@@ -80,6 +121,10 @@ internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, R
             _checking.Release();
         }
     }
+
+    /// <summary>The way to models refuses everything once its spool cannot be written.</summary>
+    private ReadinessCheck CheckGateway() =>
+        new("gateway", gateway.Failure is null, gateway.Failure is null ? $"{gateway.WaitingRecords} records wait" : "The gateway's spool cannot be written; calls of models are refused.");
 
     private async Task<ReadinessCheck> CheckObjectsAsync(CancellationToken cancellationToken)
     {
@@ -108,7 +153,7 @@ internal sealed class ServerHealth(StateDirectory state, ILedgerChain control, R
             // A durable write beside the ledger: a full or read-only disk shows here before it refuses an append.
             StateDirectory.WriteAtomically(path, "ok"u8);
             File.Delete(path);
-            return new ReadinessCheck("ledger", true, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"control head {control.Head.Seq}"));
+            return ledger.Writable() ?? new ReadinessCheck("ledger", true, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"control head {control.Head.Seq}"));
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {

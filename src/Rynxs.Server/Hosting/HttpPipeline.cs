@@ -4,14 +4,18 @@ using Microsoft.Extensions.Hosting;
 using Rynxs.ResourceServer.Http;
 using Rynxs.Server.Agents;
 using Rynxs.Server.Approvals;
+using Rynxs.Server.Egress;
 using Rynxs.Server.Doctor;
 using Rynxs.Server.Execution;
+using Rynxs.Server.Execution.OpenApi;
 using Rynxs.Server.Execution.Sessions;
 using Rynxs.Server.Health;
 using Rynxs.Server.Identity;
+using Rynxs.Server.Inference;
 using Rynxs.Server.Logging;
 using Rynxs.Server.Metrics;
 using Rynxs.Server.Problems;
+using Rynxs.Server.Secrets;
 using Rynxs.Server.State;
 using Rynxs.Server.Tls;
 using Rynxs.Server.Transparency;
@@ -40,14 +44,7 @@ internal static class HttpPipeline
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = DefaultBodyBytes;
-            kestrel.Limits.MaxRequestHeadersTotalSize = 32 * 1024;
-            kestrel.Limits.MaxRequestHeaderCount = 64;
-            kestrel.Limits.MaxRequestLineSize = 8 * 1024;
-            kestrel.Limits.MaxConcurrentConnections = 2048;
-            kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
-            kestrel.Limits.KeepAliveTimeout = TimeSpan.FromSeconds(130);
-            kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 1024, gracePeriod: TimeSpan.FromSeconds(5));
-            kestrel.Limits.MinResponseDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(10));
+            ConnectionLimits.Apply(kestrel.Limits);
             // A watch is a stream: k9s and controllers open many over one connection.
             kestrel.Limits.Http2.MaxStreamsPerConnection = 250;
             kestrel.Limits.Http2.KeepAlivePingDelay = TimeSpan.FromSeconds(30);
@@ -69,17 +66,23 @@ internal static class HttpPipeline
         application.UseMiddleware<RequestGuard>(
             identity.Guard, parts.Denied, parts.Metrics, new RequestGuardOptions(IPAddress.IsLoopback(endpoint.Address), options.DangerousAllowAnonymous));
         application.UseMiddleware<ProblemMapping>();
+        application.UseWebSockets(new WebSocketOptions { KeepAliveInterval = TimeSpan.FromSeconds(20), KeepAliveTimeout = TimeSpan.FromSeconds(40) });
         application.UseEndpoints(_ => { });
 
         application.MapHealth(parts.Health, parts.Runtime, exporter, options.ConstitutionalHash);
-        application.MapExecution(parts.Executor, parts.Executions, options.ConstitutionalHash);
-        application.MapSessions(parts.Sessions, options.ConstitutionalHash);
+        application.MapExecution(parts.Executor, parts.Jobs, parts.Executions, options.ConstitutionalHash);
+        application.MapSessions(new SessionServices(parts.Sessions, parts.Jobs, parts.Executions, options.ConstitutionalHash));
+        application.MapOpenApi();
         application.MapAgents(parts.Agents, parts.Store, parts.Recordings);
         new AgentLogEndpoints(parts.Store, parts.Chains, state, parts.Workspaces, application.Lifetime.ApplicationStopping).Map(application);
         application.MapTransparency(parts.Publisher, state.LedgerDirectory);
+        parts.Redaction.Map(application);
+        application.MapEgress(parts.Egress, options.TimeProvider);
         application.MapApprovals(parts.Store, options.TimeProvider);
+        application.MapInference(parts.Inference);
         identity.Map(application);
-        application.MapResourceApi(parts.Store, context => context.Principal(), new ResourceApiOptions { OtherResources = IdentityParts.Discovered })
+        application.MapSecretKeys(parts.Store, application.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(SecretKeyEndpoints)));
+        application.MapResourceApi(parts.Store, context => context.Principal(), new ResourceApiOptions { OtherResources = IdentityParts.Discovered, OnHidden = RequestAccess.NoteHidden })
             .WithMetadata(KubernetesEndpoint.Marker);
         var doctor = new DoctorChecks(state, parts.Images, parts.Runtime, parts.Store);
         application.MapGet("/api/v1/doctor", async (HttpContext context) =>
@@ -89,6 +92,11 @@ internal static class HttpPipeline
         });
         MapOtherMethods(application);
     }
+
+    private static readonly object s_refusal = new();
+
+    /// <summary>Whether it only says which methods there are.</summary>
+    internal static bool IsRefusal(RouteEndpoint endpoint) => endpoint.Metadata.Contains(s_refusal);
 
     /// <summary>
     /// The resource API takes every path below <c>/api</c>, so routing would give it our own endpoints' other methods, too. They answer 405 here.
@@ -109,7 +117,7 @@ internal static class HttpPipeline
                 context.Response.StatusCode = StatusCodes.Status405MethodNotAllowed;
                 context.Response.Headers.Allow = string.Join(", ", methods);
                 return Task.CompletedTask;
-            });
+            }).WithMetadata(s_refusal);
         }
     }
 }

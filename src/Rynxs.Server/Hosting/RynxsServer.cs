@@ -69,6 +69,14 @@ public sealed class RynxsServer : IAsyncDisposable
     /// <summary>Real path of the state directory.</summary>
     public string StateDirectory { get; }
 
+    /// <summary>Method and pattern of every endpoint of our own that has an operation or could need one; tests compare documents with it.</summary>
+    internal IReadOnlyList<string> Routes =>
+    [
+        .. ((IEndpointRouteBuilder)_application).DataSources.SelectMany(source => source.Endpoints).OfType<RouteEndpoint>()
+            .Where(route => !HttpPipeline.IsRefusal(route))
+            .SelectMany(route => (route.Metadata.GetMetadata<IHttpMethodMetadata>()?.HttpMethods ?? []).Select(method => $"{method} {route.RoutePattern.RawText}")),
+    ];
+
     /// <summary>
     /// Completes when the server has stopped. Faults when a part of it died: the server then stopped itself, it never runs half-alive.
     /// </summary>

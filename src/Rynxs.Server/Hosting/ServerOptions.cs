@@ -50,6 +50,15 @@ public sealed record ServerOptions
     /// <summary>Sandboxes of the execute API at once over all agents, 1 to 4096. Null: four per CPU.</summary>
     public int? MaxConcurrentExecutions { get; init; }
 
+    /// <summary>Executions that wait for a place at once over all agents, 1 to 100,000; what is beyond is refused with 429. Default 4,000.</summary>
+    public int MaxQueuedExecutions { get; init; } = Execution.ExecutionGate.DefaultQueued;
+
+    /// <summary>Policy and audit engines outside of this process. Default: none.</summary>
+    public Execution.Integration.ExternalEndpointOptions External { get; init; } = new();
+
+    /// <summary>Logs what the monitor saw of each execution, and puts it into the answer (<c>ENABLE_SECURITY_DEBUG</c>). Default false.</summary>
+    public bool SecurityDebug { get; init; }
+
     /// <summary>Signed checkpoints of the ledger and their witnesses.</summary>
     public Transparency.TransparencyOptions Transparency { get; init; } = new();
     /// <summary>
@@ -81,6 +90,15 @@ public sealed record ServerOptions
 
     /// <summary>Keeps the output of sandboxes as recordings, linked from the audit chain by hash. Default false: output may hold secrets.</summary>
     public bool RecordSessions { get; init; }
+
+    /// <summary>
+    /// Blocks of private, loopback or other addresses that are not global, and that names may lead to all the same. Default none: then no allowed name reaches this
+    /// host or its network, whatever it resolves to.
+    /// </summary>
+    public IReadOnlyList<string> OpenedEgress { get; init; } = [];
+
+    /// <summary>Names of the gateway's own, as NAME=ADDRESS: they are not asked of the host's resolver. Default none.</summary>
+    public IReadOnlyList<string> EgressHosts { get; init; } = [];
 
     /// <summary>Clock of everything in this process.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
@@ -173,6 +191,16 @@ public sealed record ServerOptions
             problems.Add(string.Create(CultureInfo.InvariantCulture, $"--max-executions: {MaxConcurrentExecutions} is not within 1 to 4096."));
         }
 
+        problems.AddRange(OpenedEgress.Where(range => !Policy.Egress.AddressRange.TryParse(range, out _))
+            .Select(range => $"--egress-open: '{range}' is not ADDRESS or ADDRESS/BITS, such as 10.1.2.0/24."));
+        problems.AddRange(EgressHosts.Where(host => !Egress.EgressNames.TryParse(host, out _, out _)).Select(host => $"--egress-host: '{host}' is not NAME=ADDRESS, such as mirror.example.com=10.1.2.3."));
+
+        if (MaxQueuedExecutions is < 1 or > 100_000)
+        {
+            problems.Add(string.Create(CultureInfo.InvariantCulture, $"--max-queued-executions: {MaxQueuedExecutions} is not within 1 to 100000."));
+        }
+
+        problems.AddRange(External.Problems());
         if (Exports.Count > 8)
         {
             problems.Add("--export: at most 8 destinations.");

@@ -14,12 +14,17 @@ using Rynxs.ResourceServer.Storage;
 using Rynxs.Sandbox;
 using Rynxs.Sandbox.GVisor;
 using Rynxs.Sandbox.Images;
+using Rynxs.Sandbox.Namespaces;
 using Rynxs.Server.Agents;
 using Rynxs.Server.Audit;
+using Rynxs.Server.Egress;
 using Rynxs.Server.Execution;
+using Rynxs.Server.Execution.Integration;
+using Rynxs.Server.Execution.Stored;
 using Rynxs.Server.Export;
 using Rynxs.Server.Execution.Sessions;
 using Rynxs.Server.Health;
+using Rynxs.Server.Inference;
 using Rynxs.Server.Identity;
 using Rynxs.Server.Metrics;
 using Rynxs.Server.Recording;
@@ -53,16 +58,25 @@ internal sealed partial class ServerParts : IAsyncDisposable
     public ResourceStore Store { get; private set; } = null!; // As above.
     public ImageStore Images { get; private set; } = null!; // As above.
     public ISandboxRuntime Runtime { get; private set; } = null!; // As above.
+    public InferenceParts Inference { get; private set; } = null!; // As above.
     public AgentRuntimes Agents { get; private set; } = null!; // As above.
     public AgentChains Chains { get; private set; } = null!; // As above.
     public AgentWorkspaces Workspaces { get; private set; } = null!; // As above.
     public SandboxExecutor Executor { get; private set; } = null!; // As above.
     /// <summary>Null unless sessions are recorded.</summary>
     public SessionRecordings? Recordings { get; private set; }
+    public EgressService Egress { get; private set; } = null!; // As above.
     public SandboxSessions Sessions { get; private set; } = null!; // As above.
-    public ExecutionRecords Executions { get; } = new();
+    public ExecutionStore Executions { get; private set; } = null!; // As above.
+    public ExecutionJobs Jobs { get; private set; } = null!; // As above.
     public DeniedRequestLog Denied { get; private set; } = null!; // As above.
     public ServerHealth Health { get; private set; } = null!; // As above.
+    public LedgerWatch LedgerWatch { get; private set; } = null!; // As above.
+
+    /// <summary>For whatever injects a credential into a request or a sandbox.</summary>
+    public CredentialDisclosures Disclosures { get; private set; } = null!; // As above.
+    public RedactionEndpoint Redaction { get; private set; } = null!; // As above.
+    private TransparencyMetrics? _checkpointMetrics;
     public BackgroundParts Background => _background ?? throw new InvalidOperationException("The parts are not open.");
 
     /// <summary>Opens everything and starts the loops. On failure what was opened is closed again.</summary>
@@ -105,6 +119,9 @@ internal sealed partial class ServerParts : IAsyncDisposable
         }
 
         Health?.Dispose();
+        _checkpointMetrics?.Dispose();
+        Recordings?.Dispose();
+        LedgerWatch?.Dispose();
         if (failures.Count > 0)
         {
             throw new AggregateException("The server did not stop cleanly; the next start removes what is left.", failures);
@@ -117,12 +134,14 @@ internal sealed partial class ServerParts : IAsyncDisposable
         FileLedger files = await FileLedger.OpenAsync(
             new FileLedgerOptions { Directory = _state.LedgerDirectory, TimeProvider = _options.TimeProvider }, cancellationToken);
         _opened.Push(files);
-        var ledger = new AnchoredLedger(_options.LedgerDecorator?.Invoke(files) ?? files);
+        LedgerWatch = new LedgerWatch(meters);
+        var ledger = new AnchoredLedger(LedgerWatch.Around(_options.LedgerDecorator?.Invoke(files) ?? files));
         Control = await ledger.OpenAsync(ChainId.Control, new ChainOptions(), cancellationToken);
         Publisher = await CheckpointPublisher.OpenAsync(
             ledger, Control, _state.LedgerDirectory, _state.LedgerKeysDirectory, _options.Transparency, _options.TimeProvider,
             loggers.CreateLogger<CheckpointPublisher>(), cancellationToken);
         _opened.Push(Publisher);
+        _checkpointMetrics = new TransparencyMetrics(meters, Publisher);
         Denied = new DeniedRequestLog(Control, _options.TimeProvider, loggers.CreateLogger<DeniedRequestLog>());
 
         Report("Opening the objects");
@@ -147,15 +166,35 @@ internal sealed partial class ServerParts : IAsyncDisposable
         Chains = new AgentChains(ledger, Workspaces);
         if (_options.RecordSessions)
         {
-            Recordings = new SessionRecordings(Path.Combine(_state.Path, "recordings"), Chains, _options.TimeProvider, loggers.CreateLogger<SessionRecordings>());
+            Recordings = new SessionRecordings(Path.Combine(_state.Path, "recordings"), Chains, _options.TimeProvider, meters, loggers.CreateLogger<SessionRecordings>());
         }
 
+        Inference = await InferenceParts.OpenAsync(Store, _state, Chains, Control, _options.TimeProvider, meters, loggers, cancellationToken);
+        _opened.Push(Inference);
+        Egress = await EgressService.StartAsync(
+            _state.Path, Store.For(Principal.System), Chains, Inference, _options.OpenedEgress, new EgressNames(_options.EgressHosts), meters, _options.TimeProvider, loggers, cancellationToken);
+        _opened.Push(Egress);
         await OpenExecutorAsync(loggers, cancellationToken);
         OpenAgents(ledger, meters, loggers);
-        Health = new ServerHealth(_state, Control, Store, Runtime, _options.TimeProvider);
+        Disclosures = new CredentialDisclosures(Chains);
+        Redaction = new RedactionEndpoint(
+            ledger,
+            // An agent's chain is opened with its mirror, as everywhere else.
+            async (id, token) => id is { AgentNamespace: { } agentNamespace, AgentName: { } agentName } ? await Chains.OpenAsync(agentNamespace, agentName, token) : Control,
+            _state.LedgerDirectory, Path.Combine(_state.Path, "recordings"));
+        Health = new ServerHealth(_state, Control, Store, Runtime, _options.TimeProvider, new LedgerHealth(LedgerWatch, Publisher), Inference.Gateway, CheckEgressAsync);
         Metrics.Observe(() => Gate.Queued, () => Agents.List().Count, () => Control.Head.Seq);
         OpenExports(meters, loggers);
         StartLoops(loggers);
+    }
+
+    private EgressController? _egress;
+
+    private async Task<ReadinessCheck> CheckEgressAsync(CancellationToken cancellationToken)
+    {
+        (bool enforces, string answer) = await Egress.ProbeAsync(cancellationToken);
+        bool current = _egress?.IsCurrent ?? false;
+        return new ReadinessCheck("egress_gateway", enforces && current, current ? $"a name that nothing allows: {answer}" : "The policies could not be looked at for a minute.");
     }
 
     private LedgerExports? _exports;
@@ -196,6 +235,8 @@ internal sealed partial class ServerParts : IAsyncDisposable
         }
     }
 
+    private ExternalEndpoints? _external;
+
     private ExecutionGate Gate { get; set; } = null!; // As above.
 
     private async Task OpenSandboxesAsync(IMeterFactory meters, ILoggerFactory loggers, CancellationToken cancellationToken)
@@ -213,7 +254,9 @@ internal sealed partial class ServerParts : IAsyncDisposable
             Images,
             loggers.CreateLogger<GVisorRuntime>(),
             meters);
-        Runtime = gvisor;
+        var namespaces = new NamespacesRuntime(
+            new NamespacesOptions { StateKey = GVisorOptions.StateKeyOf(_state.Path), TimeProvider = _options.TimeProvider }, Images, loggers.CreateLogger<NamespacesRuntime>());
+        Runtime = new SandboxTiers(gvisor, namespaces);
         _opened.Push(Runtime);
 
         Report("Removing what an earlier process left");
@@ -245,14 +288,21 @@ internal sealed partial class ServerParts : IAsyncDisposable
             LogUnknown(unknown);
         }
 
-        Gate = new ExecutionGate(_options.MaxConcurrentExecutions ?? Environment.ProcessorCount * 4);
+        Gate = new ExecutionGate(_options.MaxConcurrentExecutions ?? Environment.ProcessorCount * 4, _options.MaxQueuedExecutions, _options.TimeProvider);
+        Executions = ExecutionStore.Open(Path.Combine(_state.Path, "executions.db"), _options.TimeProvider);
+        _opened.Push(new ClosedLast(Executions));
+        _external = new ExternalEndpoints(_options.External, Executions, _options.ConstitutionalHash, _options.TimeProvider, loggers.CreateLogger<ExternalEndpoints>());
+        _opened.Push(_external);
         Executor = new SandboxExecutor(
             new SandboxExecutorServices(
-                Runtime, Images, Chains, new ExecutionPolicy(Store.For(Principal.System), _options.TimeProvider), Gate, pending, Executions, Metrics, _options.TimeProvider,
-                Recordings),
+                Runtime, Images, Chains, new ExecutionPolicy(Store.For(Principal.System), _options.TimeProvider), Gate, pending, _external, Metrics, _options.TimeProvider,
+                _options.SecurityDebug, Recordings, Egress),
             loggers.CreateLogger<SandboxExecutor>());
         _opened.Push(Executor);
-        Sessions = new SandboxSessions(Executor, _options.TimeProvider, loggers.CreateLogger<SandboxSessions>());
+        Jobs = new ExecutionJobs(Executions, _options.TimeProvider, loggers.CreateLogger<ExecutionJobs>());
+        _opened.Push(Jobs);
+        Sessions = new SandboxSessions(Executor, Jobs, Executions, Path.Combine(_state.Path, "sessions"), _options.TimeProvider, loggers.CreateLogger<SandboxSessions>());
+        await Sessions.RemoveLeftFilesAsync(cancellationToken);
     }
 
     private void OpenAgents(ILedger ledger, IMeterFactory meters, ILoggerFactory loggers)
@@ -265,11 +315,14 @@ internal sealed partial class ServerParts : IAsyncDisposable
             Sandboxes = Runtime,
             Images = Images,
             Secrets = new FileSecretSource(_state.SecretsDirectory),
+            Egress = Egress,
+            ModelTransport = Inference.TransportOf,
             TimeProvider = _options.TimeProvider,
             LoggerFactory = loggers,
             MeterFactory = meters,
             WorkspacesDirectory = _state.WorkspacesDirectory,
             AgentStateDirectory = _state.AgentsDirectory,
+            Recordings = Recordings,
         };
         Agents = new AgentRuntimes(services, new AgentRuntimesOptions { DrainTimeout = TimeSpan.FromSeconds(_options.DrainSeconds) });
         _opened.Push(Agents);
@@ -293,8 +346,18 @@ internal sealed partial class ServerParts : IAsyncDisposable
         _background = new BackgroundParts(loggers.CreateLogger<BackgroundParts>());
         _background.Start("agent-controller", agents.RunAsync);
         _background.Start("task-controller", tasks.RunAsync);
+        var desk = new EgressDesk(Store.For(Principal.System), Chains, Egress.Ledger, _options.TimeProvider, loggers.CreateLogger<EgressDesk>());
+        _egress = new EgressController(Store.For(Principal.System), Egress, desk, _options.TimeProvider, loggers.CreateLogger<EgressController>());
+        _background.Start("egress-offers", desk.RunAsync);
+        _background.Start("egress-controller", _egress.RunAsync);
         _background.Start("sandbox-sessions", Sessions.RunAsync);
+        if (_external is { } external)
+        {
+            _background.Start("external-audit", external.RunAsync);
+        }
+
         _background.Start("denied-requests", Denied.RunAsync);
+        _background.Start("inference-policies", Inference.Policies.RunAsync);
         _background.Start("checkpoint-publisher", Publisher.RunAsync);
         if (_exports is not null)
         {
@@ -324,6 +387,16 @@ internal sealed partial class ServerParts : IAsyncDisposable
     {
         _options.Progress?.Invoke(what);
         LogStep(what);
+    }
+
+    /// <summary>Closed when everything that was opened after it is.</summary>
+    private sealed class ClosedLast(IDisposable part) : IAsyncDisposable
+    {
+        public ValueTask DisposeAsync()
+        {
+            part.Dispose();
+            return ValueTask.CompletedTask;
+        }
     }
 
     /// <summary>Unlike Progress&lt;T&gt;, tells on the caller's thread, in order.</summary>

@@ -7,6 +7,7 @@ namespace Rynxs.Server.Identity;
 internal static class RequestAccess
 {
     private static readonly object PrincipalKey = new();
+    private static readonly object HiddenKey = new();
 
     /// <summary>Those who run programs and send messages.</summary>
     public static readonly Role[] Executors = [Role.Admin, Role.Operator, Role.Developer];
@@ -25,6 +26,11 @@ internal static class RequestAccess
         StatusCodes.Status401Unauthorized, "unauthenticated", "A valid token is required: 'Authorization: Bearer TOKEN'.");
 
     public static void SetPrincipal(HttpContext context, Principal principal) => context.Items[PrincipalKey] = principal;
+
+    /// <summary>The answer says "not found" because this caller may not see it: the audit has to know what the answer must not tell.</summary>
+    public static void NoteHidden(HttpContext context) => context.Items[HiddenKey] = HiddenKey;
+
+    public static bool IsHidden(HttpContext context) => context.Items.ContainsKey(HiddenKey);
 
     /// <summary>The caller, when it has one of the roles.</summary>
     public static Principal Require(HttpContext context, params ReadOnlySpan<Role> roles)
@@ -47,6 +53,7 @@ internal static class RequestAccess
     {
         if (!context.Principal().CanSee(resourceNamespace))
         {
+            NoteHidden(context);
             throw new ProblemException(Problem.NotFound(what));
         }
 

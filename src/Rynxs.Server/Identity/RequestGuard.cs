@@ -92,6 +92,10 @@ internal sealed class RequestGuard(RequestDelegate next, RequestGuardServices se
         {
             Note(context, principal?.Name ?? "unknown", "forbidden");
         }
+        else if (RequestAccess.IsHidden(context))
+        {
+            Note(context, principal?.Name ?? "unknown", "invisible");
+        }
     }
 
     private async Task DenyAsync(HttpContext context, Problem problem, string principal = "unknown")

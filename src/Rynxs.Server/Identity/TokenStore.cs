@@ -96,7 +96,8 @@ public sealed class TokenStore
 
         lock (_gate)
         {
-            List<TokenRecord> records = [.. Load_NeedsLock()];
+            using TokenFileLock change = TokenFileLock.Take(_path, _timeProvider);
+            List<TokenRecord> records = [.. Reload_NeedsLock()];
             if (records.Any(record => record.Name == name))
             {
                 throw new ArgumentException($"name: a token named '{name}' exists; revoke it first.", nameof(name));
@@ -130,7 +131,8 @@ public sealed class TokenStore
     {
         lock (_gate)
         {
-            List<TokenRecord> records = [.. Load_NeedsLock()];
+            using TokenFileLock change = TokenFileLock.Take(_path, _timeProvider);
+            List<TokenRecord> records = [.. Reload_NeedsLock()];
             if (records.RemoveAll(record => record.Name == name) == 0)
             {
                 return false;
@@ -203,6 +205,13 @@ public sealed class TokenStore
     private static string Thumbprint(X509Certificate2 certificate) => Convert.ToHexStringLower(SHA256.HashData(certificate.RawDataMemory.Span));
 
     private static string Hash(string token) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(token)));
+
+    /// <summary>What the file holds now, whatever length and time say: a change is made to this and to nothing older.</summary>
+    private IReadOnlyList<TokenRecord> Reload_NeedsLock()
+    {
+        _loaded = (-1, default, []);
+        return Load_NeedsLock();
+    }
 
     private IReadOnlyList<TokenRecord> Load_NeedsLock()
     {

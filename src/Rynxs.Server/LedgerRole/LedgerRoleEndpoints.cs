@@ -4,6 +4,7 @@ using Rynxs.Ledger.Blobs;
 using Rynxs.Ledger.Remote;
 using Rynxs.Resources.Identity;
 using Rynxs.Server.Identity;
+using Rynxs.Server.Metrics;
 using Rynxs.Server.Problems;
 
 namespace Rynxs.Server.LedgerRole;
@@ -12,22 +13,27 @@ namespace Rynxs.Server.LedgerRole;
 /// Append and read over HTTP. Admins and operators write; readers of evidence read. A token that is limited to namespaces reaches the chains of
 /// their agents; the control chain and the list need one that is not.
 /// </summary>
-internal sealed class LedgerRoleEndpoints(RoleChains chains, LedgerRoleOptions options, CancellationToken stopping)
+internal sealed class LedgerRoleEndpoints(RoleParts parts, LedgerRoleOptions options, CancellationToken stopping)
 {
     private const string Control = "/v1/chains/control";
     private const string Agent = "/v1/chains/agents/{ns}/{name}";
     private const int AnswerBytes = 8 * 1024 * 1024;
 
-    private int _appends;
+    private readonly RoleChains _chains = parts.Chains;
 
     public void Map(IEndpointRouteBuilder endpoints)
     {
         endpoints.MapGet("/livez", () => Results.Text("ok"));
-        endpoints.MapGet("/readyz", () => chains.IsDeposed ? Results.Text("deposed", statusCode: StatusCodes.Status503ServiceUnavailable) : Results.Text("ok"));
+        endpoints.MapGet("/readyz", () => _chains.IsDeposed ? Results.Text("deposed", statusCode: StatusCodes.Status503ServiceUnavailable) : Results.Text("ok"));
+        endpoints.MapGet("/metrics", (HttpContext context) =>
+        {
+            RequestAccess.Require(context, RequestAccess.Readers);
+            return Results.Text(parts.Exporter.Write(), PrometheusExporter.ContentType);
+        });
         endpoints.MapGet("/v1/chains", (HttpContext context) =>
         {
             RequireEverywhere(context, RequestAccess.Auditors, Role.Operator);
-            return Results.Json(new RemoteChains([.. chains.List().Select(id => id.RelativePath)]), RemoteJson.Default.RemoteChains);
+            return Results.Json(new RemoteChains([.. _chains.List().Select(id => id.RelativePath)]), RemoteJson.Default.RemoteChains);
         });
         foreach (string chain in new[] { Control, Agent })
         {
@@ -44,15 +50,28 @@ internal sealed class LedgerRoleEndpoints(RoleChains chains, LedgerRoleOptions o
     {
         (ChainId id, Principal principal) = Writer(context);
         RemoteClaim claim = await RequestBody.ReadJsonAsync(context, RemoteJson.Default.RemoteClaim, 1024, context.RequestAborted);
-        IClaimableChain chain = await chains.OpenAsync(id, context.RequestAborted);
-        if (claim.AfterSeq is { } seq && await RoleChains.WasClaimedAfterAsync(chain, Math.Max(-1, seq), context.RequestAborted))
+        if (claim.Writer is { } writer && !IsWriterName(writer))
         {
-            return new Problem(StatusCodes.Status409Conflict, RemoteProblem.Fenced, $"Another writer has claimed the chain {id}.");
+            return Invalid("writer", "1 to 64 letters, digits and '-' are required.");
         }
 
+        if (claim.Name is { } shown && (shown.Length is 0 or > 253 || shown.Any(char.IsControl)))
+        {
+            return Invalid("name", "1 to 253 characters without control characters are required.");
+        }
+
+        IClaimableChain chain = await _chains.OpenAsync(id, context.RequestAborted);
         try
         {
-            long epoch = await chain.ClaimAsync(principal.Name, context.RequestAborted);
+            if (claim.AfterSeq is { } seq && await RoleChains.WasClaimedAfterAsync(chain, Math.Max(-1, seq), claim.Writer, context.RequestAborted))
+            {
+                parts.Metrics.Fenced();
+                await RoleChains.RecordFencedAsync(chain, principal.Name, claim.Name ?? claim.Writer, Math.Max(-1, seq), context.RequestAborted);
+                return new Problem(StatusCodes.Status409Conflict, RemoteProblem.Fenced, $"Another writer has claimed the chain {id}.");
+            }
+
+            long epoch = await chain.ClaimAsync(principal.Name, claim.Writer, context.RequestAborted);
+            parts.Metrics.Claimed();
             ChainHead head = chain.Head;
             return Results.Json(new RemoteHead(epoch, head.Seq, head.EventHash), RemoteJson.Default.RemoteHead);
         }
@@ -65,12 +84,16 @@ internal sealed class LedgerRoleEndpoints(RoleChains chains, LedgerRoleOptions o
     private async Task<IResult> AppendAsync(HttpContext context)
     {
         (ChainId id, _) = Writer(context);
-        if (Interlocked.Increment(ref _appends) > options.MaxAppends)
+        long bytes = Math.Min(context.Request.ContentLength ?? RemoteLimits.MaxBodyBytes, RemoteLimits.MaxBodyBytes);
+        if (!parts.Metrics.TryEnter(bytes, options.MaxAppends, options.MaxAppendBytes))
         {
-            Interlocked.Decrement(ref _appends);
-            return new Problem(StatusCodes.Status429TooManyRequests, "too_many_appends", $"{options.MaxAppends} appends are in work; try again.");
+            parts.Metrics.Appended(AppendOutcome.Busy, 0, default);
+            return new Problem(StatusCodes.Status429TooManyRequests, "too_many_appends", "As many appends as the role holds at once are in work; try again.");
         }
 
+        AppendOutcome outcome = AppendOutcome.Refused;
+        int count = 0;
+        long started = options.TimeProvider.GetTimestamp();
         try
         {
             RemoteAppend append = await RequestBody.ReadJsonAsync(context, RemoteJson.Default.RemoteAppend, RemoteLimits.MaxBodyBytes, context.RequestAborted);
@@ -80,13 +103,15 @@ internal sealed class LedgerRoleEndpoints(RoleChains chains, LedgerRoleOptions o
             }
 
             LedgerEntry[] entries = [.. append.Entries.Select(entry => entry.ToEntry())];
-            IClaimableChain chain = await chains.OpenAsync(id, context.RequestAborted);
+            IClaimableChain chain = await _chains.OpenAsync(id, context.RequestAborted);
             if (append.Epoch != chain.Epoch)
             {
+                outcome = AppendOutcome.EpochChanged;
                 return new Problem(StatusCodes.Status409Conflict, RemoteProblem.EpochChanged, $"The chain {id} is in epoch {chain.Epoch}, not {append.Epoch}.");
             }
 
             IReadOnlyList<AppendedRecord> records = await chain.AppendAsync(entries, append.Epoch, context.RequestAborted);
+            (outcome, count) = (AppendOutcome.Ok, records.Count);
             return Results.Json(
                 new RemoteAppended([.. records.Select(record => new RemoteRecord(record.Seq, record.EventHash, record.PrevHash))]), RemoteJson.Default.RemoteAppended);
         }
@@ -100,11 +125,13 @@ internal sealed class LedgerRoleEndpoints(RoleChains chains, LedgerRoleOptions o
         }
         catch (LedgerUnavailableException exception)
         {
+            outcome = exception is LedgerFencedException ? AppendOutcome.EpochChanged : AppendOutcome.Unavailable;
             return Unavailable(context, exception);
         }
         finally
         {
-            Interlocked.Decrement(ref _appends);
+            parts.Metrics.Leave(bytes);
+            parts.Metrics.Appended(outcome, count, options.TimeProvider.GetElapsedTime(started));
         }
     }
 
@@ -177,7 +204,7 @@ internal sealed class LedgerRoleEndpoints(RoleChains chains, LedgerRoleOptions o
         }
 
         // Reading opens no chain: a name that a reader makes up must not become one.
-        return chains.List().Contains(id) ? await chains.OpenAsync(id, context.RequestAborted) : throw new ProblemException(Problem.NotFound("Chain"));
+        return _chains.List().Contains(id) ? await _chains.OpenAsync(id, context.RequestAborted) : throw new ProblemException(Problem.NotFound("Chain"));
     }
 
     private static (ChainId Id, Principal Principal) Writer(HttpContext context)
@@ -216,6 +243,24 @@ internal sealed class LedgerRoleEndpoints(RoleChains chains, LedgerRoleOptions o
         }
 
         context.Response.Headers.RetryAfter = "1";
-        return new Problem(StatusCodes.Status503ServiceUnavailable, "ledger_unavailable", exception.Message);
+        return IsFull(exception)
+            ? new Problem(StatusCodes.Status507InsufficientStorage, "storage_full", "The ledger's disk is full; nothing was recorded.")
+            : new Problem(StatusCodes.Status503ServiceUnavailable, "ledger_unavailable", exception.Message);
     }
+
+    private static bool IsFull(Exception exception)
+    {
+        const int NoSpace = 28, QuotaExceeded = 122;
+        for (Exception? cause = exception; cause is not null; cause = cause.InnerException)
+        {
+            if (cause is IOException { HResult: var code } && (code & 0xffff) is NoSpace or QuotaExceeded)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private static bool IsWriterName(string name) => name.Length is > 0 and <= 64 && name.All(character => char.IsAsciiLetterOrDigit(character) || character == '-');
 }

@@ -8,6 +8,7 @@ using Rynxs.Server.Hosting;
 using Rynxs.Server.Identity;
 using Rynxs.Server.Logging;
 using Rynxs.Server.Problems;
+using Rynxs.Server.Tls;
 
 namespace Rynxs.Server.LedgerRole;
 
@@ -19,8 +20,9 @@ public sealed class LedgerRoleServer : IAsyncDisposable
 {
     private readonly WebApplication _application;
     private readonly ILedger _ledger;
+    private readonly RoleParts _parts;
 
-    private LedgerRoleServer(WebApplication application, ILedger ledger, Uri url) => (_application, _ledger, Url) = (application, ledger, url);
+    private LedgerRoleServer(WebApplication application, ILedger ledger, RoleParts parts, Uri url) => (_application, _ledger, _parts, Url) = (application, ledger, parts, url);
 
     /// <summary>Address with the port really bound.</summary>
     public Uri Url { get; }
@@ -49,21 +51,35 @@ public sealed class LedgerRoleServer : IAsyncDisposable
             throw new ServerStartException(StartFailure.InvalidOptions, $"listen: '{options.Listen}' is not an address and a port.");
         }
 
+        if (options.MaxAppendBytes < RemoteLimits.MaxBodyBytes || options.MaxAppends < 1)
+        {
+            throw new ServerStartException(StartFailure.InvalidOptions, $"At least one append of {RemoteLimits.MaxBodyBytes} bytes must be let in.");
+        }
+
         ILedger ledger = await location.OpenLedgerAsync(cancellationToken);
         WebApplication? application = null;
+        RoleParts? parts = null;
         try
         {
-            application = Build(options, endpoint);
+            CertificateAuthority? authority = options.Tls ? CertificateAuthority.Open(Directory.CreateDirectory(options.StateDirectory).FullName, options.TimeProvider) : null;
+            application = Build(options, endpoint, authority);
+            parts = RoleParts.Create(application.Services, ledger, authority);
             application.UseRouting();
             application.UseMiddleware<ProblemMapping>();
             application.UseMiddleware<LedgerRoleGuard>(new TokenStore(options.StateDirectory, options.TimeProvider));
             application.UseEndpoints(_ => { });
-            new LedgerRoleEndpoints(new RoleChains(ledger), options, application.Lifetime.ApplicationStopping).Map(application);
+            new LedgerRoleEndpoints(parts, options, application.Lifetime.ApplicationStopping).Map(application);
             await application.StartAsync(cancellationToken);
-            return new LedgerRoleServer(application, ledger, new Uri(application.Urls.First()));
+            return new LedgerRoleServer(application, ledger, parts, new Uri(application.Urls.First()));
+        }
+        catch (InvalidDataException exception)
+        {
+            await ledger.DisposeAsync();
+            throw new ServerStartException(StartFailure.StateCorrupt, exception.Message, exception);
         }
         catch (IOException exception)
         {
+            parts?.Dispose();
             await ledger.DisposeAsync();
             throw new ServerStartException(StartFailure.AddressUnavailable, $"listen: {options.Listen} cannot be bound: {exception.Message}");
         }
@@ -74,6 +90,7 @@ public sealed class LedgerRoleServer : IAsyncDisposable
                 await application.DisposeAsync();
             }
 
+            parts?.Dispose();
             await ledger.DisposeAsync();
             throw;
         }
@@ -85,16 +102,25 @@ public sealed class LedgerRoleServer : IAsyncDisposable
         await _application.StopAsync(CancellationToken.None); // Bounded by the host's own limit.
         await _application.DisposeAsync();
         await _ledger.DisposeAsync();
+        _parts.Dispose();
     }
 
-    private static WebApplication Build(LedgerRoleOptions options, IPEndPoint endpoint)
+    private static WebApplication Build(LedgerRoleOptions options, IPEndPoint endpoint, CertificateAuthority? authority)
     {
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Logging.AddProvider(new JsonLoggerProvider(options.LogWriter ?? Console.Error, options.LogLevel, options.TimeProvider));
         builder.Logging.SetMinimumLevel(options.LogLevel);
         builder.Services.AddRouting();
+        builder.Services.AddMetrics();
+        if (authority is not null)
+        {
+            builder.Services.AddSingleton(services => new ServerCertificate(
+                authority, [.. options.TlsNames, endpoint.Address.ToString()], options.TimeProvider, services.GetRequiredService<ILogger<ServerCertificate>>()));
+        }
+
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = options.Drain);
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        IWebHostBuilder web = builder.WebHost.UseKestrelCore();
+        (authority is null ? web : web.UseKestrelHttpsConfiguration()).ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = RemoteLimits.MaxBodyBytes;
@@ -104,7 +130,14 @@ public sealed class LedgerRoleServer : IAsyncDisposable
             kestrel.Limits.MaxConcurrentConnections = 2048;
             kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
             kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 1024, gracePeriod: TimeSpan.FromSeconds(5));
-            kestrel.Listen(endpoint, listen => listen.Protocols = HttpProtocols.Http1);
+            if (authority is null)
+            {
+                kestrel.Listen(endpoint, listen => listen.Protocols = HttpProtocols.Http1);
+            }
+            else
+            {
+                kestrel.ListenTls(endpoint, kestrel.ApplicationServices.GetRequiredService<ServerCertificate>());
+            }
         });
         return builder.Build();
     }

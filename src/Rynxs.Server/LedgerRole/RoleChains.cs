@@ -1,4 +1,9 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
 using Rynxs.Ledger;
+using Rynxs.Ledger.Events;
 
 namespace Rynxs.Server.LedgerRole;
 
@@ -27,18 +32,60 @@ internal sealed class RoleChains(ILedger ledger)
         }
     }
 
-    /// <summary>Whether a writer, not the role itself, has claimed the chain in a record behind a sequence.</summary>
-    public static async Task<bool> WasClaimedAfterAsync(IClaimableChain chain, long seq, CancellationToken cancellationToken)
+    /// <summary>Whether another writer, not the role itself and not the one that asks, has claimed the chain in a record behind a sequence.</summary>
+    public static async Task<bool> WasClaimedAfterAsync(IClaimableChain chain, long seq, string? writer, CancellationToken cancellationToken)
     {
         await foreach (LedgerRecord record in chain.ReadAsync(seq + 1, cancellationToken))
         {
-            if (record.Type == nameof(Ledger.Events.LedgerOpened)
-                && !(record.Meta.TryGetProperty("principal"u8, out var principal) && principal.GetString() == OwnPrincipal))
+            if (record.Type == nameof(LedgerOpened)
+                && !(record.Meta.TryGetProperty("principal"u8, out JsonElement principal) && principal.ValueEquals(OwnPrincipal))
+                && !(writer is not null && record.Meta.TryGetProperty("writer_id"u8, out JsonElement claimer) && claimer.ValueEquals(writer)))
             {
                 return true;
             }
         }
 
         return false;
+    }
+
+    /// <summary>
+    /// Records on the chain that a writer came too late: for forensics, which looks for what it did meanwhile. Once for each writer and epoch: one that asks
+    /// again and again fills no log.
+    /// </summary>
+    /// <param name="chain">The chain that another writer has.</param>
+    /// <param name="principal">Who was refused.</param>
+    /// <param name="writer">Its name for itself, or null.</param>
+    /// <param name="lastSeq">The last record that it knows; its epoch is the one that it was in.</param>
+    /// <param name="cancellationToken">Ends the reading.</param>
+    public static async Task RecordFencedAsync(IClaimableChain chain, string principal, string? writer, long lastSeq, CancellationToken cancellationToken)
+    {
+        long epoch = 0, current = chain.Epoch;
+        if (lastSeq >= 0)
+        {
+            await foreach (LedgerRecord record in chain.ReadAsync(lastSeq, cancellationToken))
+            {
+                epoch = record.Meta.TryGetProperty("epoch"u8, out JsonElement value) && value.TryGetInt64(out long stated) ? stated : 0;
+                break;
+            }
+        }
+
+        string name = writer is null ? principal : $"{principal}/{writer}";
+        string key = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(name)))[..16];
+        try
+        {
+            await chain.AppendAsync(
+                new LedgerEntry
+                {
+                    Payload = new WriterFenced { Writer = name, Epoch = epoch, CurrentEpoch = current, Attempted = "append" },
+                    AggregateId = chain.Id.AgentName is null ? "rynxs/control" : $"{chain.Id.AgentNamespace}/{chain.Id.AgentName}",
+                    Principal = OwnPrincipal,
+                    IdempotencyKey = string.Create(CultureInfo.InvariantCulture, $"fenced-{epoch}-{key}"),
+                },
+                cancellationToken);
+        }
+        catch (IdempotencyConflictException)
+        {
+            // It was recorded before, in an earlier epoch of the chain: once is enough.
+        }
     }
 }

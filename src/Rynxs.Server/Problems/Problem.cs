@@ -34,6 +34,10 @@ internal sealed record Problem : IResult
     /// <summary>W3C trace id, to find the log lines of this request.</summary>
     public string? TraceId { get; init; }
 
+    /// <summary>For 429, the header <c>Retry-After</c>. Where nobody knows when a place will be free, 5 keeps a client's loop from becoming a flood.</summary>
+    [JsonIgnore]
+    public int RetryAfterSeconds { get; init; } = 5;
+
     /// <summary>Answers with several wrong fields at once.</summary>
     public static Problem Fields(IReadOnlyList<ProblemField> errors) =>
         new(StatusCodes.Status422UnprocessableEntity, errors[0].Code, errors[0].Message, errors[0].Field) { Errors = errors };
@@ -51,8 +55,7 @@ internal sealed record Problem : IResult
 
         if (Status == StatusCodes.Status429TooManyRequests)
         {
-            // Seconds. Nobody knows when a place will be free; this keeps a client's loop from becoming a flood.
-            httpContext.Response.Headers.RetryAfter = "5";
+            httpContext.Response.Headers.RetryAfter = RetryAfterSeconds.ToString(System.Globalization.CultureInfo.InvariantCulture);
         }
 
         Problem traced = this with { TraceId = System.Diagnostics.Activity.Current?.TraceId.ToHexString() };

@@ -2,6 +2,7 @@ using Rynxs.Agents.Lifecycle;
 using Rynxs.Ledger;
 using Rynxs.Resources.Client;
 using Rynxs.Sandbox;
+using Rynxs.Sandbox.Files;
 using Rynxs.Sandbox.Images;
 
 namespace Rynxs.Server.Problems;
@@ -73,6 +74,7 @@ internal sealed partial class ProblemMapping(RequestDelegate next, ILogger<Probl
         SandboxRefusedException refused => new Problem(
             StatusCodes.Status409Conflict, "control_not_shown", $"The sandbox was refused: {refused.Message} (control: {refused.Control})"),
         SandboxStartException start => new Problem(StatusCodes.Status422UnprocessableEntity, "start_failed", $"The program did not start: {start.Message}"),
+        FileAccessException file => Map(file),
         ImageException image => new Problem(StatusCodes.Status503ServiceUnavailable, "image_unavailable", image.Message),
         LedgerUnavailableException => new Problem(
             StatusCodes.Status503ServiceUnavailable, "ledger_unavailable", "The audit ledger cannot be written, so nothing is done that it would have to record."),
@@ -83,6 +85,18 @@ internal sealed partial class ProblemMapping(RequestDelegate next, ILogger<Probl
             "The state directory cannot be written or read (a full or read-only disk?), so the request was not carried out. The server's log has the cause."),
         _ => null,
     };
+
+    private static Problem Map(FileAccessException exception) => new(
+        exception.Code switch
+        {
+            "not_found" => StatusCodes.Status404NotFound,
+            "too_large" => StatusCodes.Status413PayloadTooLarge,
+            "not_a_file" or "not_a_directory" or "not_empty" or "conflict" => StatusCodes.Status409Conflict,
+            "permission" => StatusCodes.Status403Forbidden,
+            "quota_exceeded" or "io_error" => StatusCodes.Status507InsufficientStorage,
+            _ => StatusCodes.Status422UnprocessableEntity,
+        },
+        $"file_{exception.Code}", exception.Message, "path");
 
     private static Problem Map(BadHttpRequestException exception) => exception.StatusCode switch
     {

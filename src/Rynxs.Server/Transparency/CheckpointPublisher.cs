@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using Rynxs.Ledger;
 using Rynxs.Ledger.Anchors;
@@ -30,6 +31,10 @@ internal sealed partial class CheckpointPublisher : IAsyncDisposable
     private readonly ILogger<CheckpointPublisher> _logger;
     private int _alarms;
     private bool _quorum = true;
+    private string _policy = "";
+    private string _refused = "";
+    private bool _retry;
+    private volatile PublisherState _state = new(0, null, null);
 
     private CheckpointPublisher(
         TransparencyLog log, KeyDirectory keys, HttpClient http, TransparencyOptions options, TimeProvider time, ILogger<CheckpointPublisher> logger) =>
@@ -40,6 +45,9 @@ internal sealed partial class CheckpointPublisher : IAsyncDisposable
 
     /// <summary>Public keys, newest first.</summary>
     public IReadOnlyList<VerifierKey> Keys => [.. _keys.SigningAt(_time.GetUtcNow()).Select(key => key.PublicKey)];
+
+    /// <summary>How publishing goes, for metrics and health.</summary>
+    public PublisherState State => _state;
 
     /// <summary>Opens the keys (making them on the first start) and the control chain's tree.</summary>
     /// <exception cref="KeyDirectoryException">The keys cannot be used.</exception>
@@ -66,12 +74,12 @@ internal sealed partial class CheckpointPublisher : IAsyncDisposable
                     Control = control,
                     Trees = chain => new FileTreeStore(Path.Combine(ledgerDirectory, chain.RelativePath)),
                     Keys = keys,
-                    Witnesses = [.. witnesses.Endpoints.Select(endpoint => new WitnessClient(http, endpoint, TimeSpan.FromSeconds(options.WitnessTimeoutSeconds)))],
+                    Witnesses = Clients(witnesses, http, options),
                     Quorum = witnesses.Quorum,
                     TimeProvider = time,
                 },
                 cancellationToken);
-            return new CheckpointPublisher(log, keys, http, options, time, logger);
+            return new CheckpointPublisher(log, keys, http, options, time, logger) { _policy = PolicyOf(options) };
         }
         catch
         {
@@ -89,7 +97,7 @@ internal sealed partial class CheckpointPublisher : IAsyncDisposable
         while (await timer.WaitForNextTickAsync(cancellationToken))
         {
             bool due = _time.GetElapsedTime(published).TotalSeconds >= _options.IntervalSeconds;
-            if (due || _log.Uncovered >= _options.Records)
+            if (FollowSettings() || due || _log.Uncovered >= _options.Records)
             {
                 await PublishAsync(cancellationToken);
                 published = _time.GetTimestamp();
@@ -128,11 +136,63 @@ internal sealed partial class CheckpointPublisher : IAsyncDisposable
         }
     }
 
+    private static IReadOnlyList<WitnessClient> Clients(WitnessSetup witnesses, HttpClient http, TransparencyOptions options) =>
+        [.. witnesses.Endpoints.Select(endpoint => new WitnessClient(http, endpoint, TimeSpan.FromSeconds(options.WitnessTimeoutSeconds)))];
+
+    /// <summary>What the policy and token files are by their metadata: another value means that they may say something else.</summary>
+    private static string PolicyOf(TransparencyOptions options) => string.Join('|', new[] { options.WitnessPolicyPath, options.WitnessTokenPath }.OfType<string>().Select(path =>
+    {
+        var file = new FileInfo(path);
+        return file.Exists ? string.Create(CultureInfo.InvariantCulture, $"{file.Length} {file.LastWriteTimeUtc.Ticks}") : "-";
+    }));
+
+    /// <summary>
+    /// Takes keys that were rotated and a witness policy that was changed while the server runs. True when a checkpoint should follow at once. What cannot
+    /// be read is an alarm, and leaves things as they are: a server that stops signing would help nobody who keeps checkpoints.
+    /// </summary>
+    private bool FollowSettings()
+    {
+        try
+        {
+            bool changed = _keys.Refresh();
+            if (changed)
+            {
+                LogKeys(string.Join(" ", Keys));
+            }
+
+            string policy = PolicyOf(_options);
+            if (policy != _policy || _retry)
+            {
+                // A changed file that cannot be read is read again at each look, not only when its metadata change once more.
+                _retry = true;
+                WitnessSetup witnesses = WitnessSetup.Read(_options.WitnessPolicyPath, _options.WitnessTokenPath);
+                _log.UseWitnesses(Clients(witnesses, _http, _options), witnesses.Quorum);
+                (_policy, _retry, changed) = (policy, false, true);
+                LogPolicy(witnesses.Endpoints.Count);
+            }
+
+            _state = _state with { SettingsProblem = null };
+            return changed;
+        }
+        catch (Exception exception) when (exception is KeyDirectoryException or InvalidDataException)
+        {
+            if (_state.SettingsProblem != exception.Message)
+            {
+                LogSettings(exception.Message);
+            }
+
+            _state = _state with { SettingsProblem = exception.Message };
+            return false;
+        }
+    }
+
     private async Task PublishAsync(CancellationToken cancellationToken)
     {
         try
         {
             TransparencyStatus status = await _log.PublishAsync(cancellationToken);
+            _state = _state with { Problem = null };
+            LogRefusals(status);
             foreach (string alarm in status.Alarms.Skip(_alarms))
             {
                 LogAlarm(alarm);
@@ -148,9 +208,35 @@ internal sealed partial class CheckpointPublisher : IAsyncDisposable
         catch (Exception exception) when (exception is LedgerUnavailableException or LedgerCorruptException)
         {
             // The records are safe; only their checkpoint is late. Appending fails on its own when the disk does.
+            _state = _state with { Failures = _state.Failures + 1, Problem = exception.Message };
             LogNotPublished(exception.Message);
         }
     }
+
+    /// <summary>A witness that saw more than this log has, or another history, is the alarm that witnesses are for.</summary>
+    private void LogRefusals(TransparencyStatus status)
+    {
+        string refused = string.Join(
+            "; ", status.Witnesses.Where(witness => witness.Outcome is WitnessOutcome.Ahead or WitnessOutcome.Refused).Select(witness => $"{witness.Witness}: {witness.Detail}"));
+        if (refused != _refused && refused.Length > 0)
+        {
+            LogRefused(refused);
+        }
+
+        _refused = refused;
+    }
+
+    [LoggerMessage(Level = LogLevel.Critical, Message = "A witness does not accept this log as the one that it knows: {Details}")]
+    private partial void LogRefused(string details);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The log's keys were changed; these sign now: {Keys}")]
+    private partial void LogKeys(string keys);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The witness policy was changed; {Count} witnesses are asked now")]
+    private partial void LogPolicy(int count);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Changed keys or a changed witness policy were not taken: {Reason}")]
+    private partial void LogSettings(string reason);
 
     [LoggerMessage(Level = LogLevel.Critical, Message = "Audit evidence was altered: {Alarm}")]
     private partial void LogAlarm(string alarm);
@@ -161,3 +247,9 @@ internal sealed partial class CheckpointPublisher : IAsyncDisposable
     [LoggerMessage(Level = LogLevel.Error, Message = "No checkpoint was published: {Reason}")]
     private partial void LogNotPublished(string reason);
 }
+
+/// <summary>How publishing goes.</summary>
+/// <param name="Failures">Attempts that failed since the start.</param>
+/// <param name="Problem">Why the last attempt failed; null when it did not.</param>
+/// <param name="SettingsProblem">Why changed keys or a changed witness policy were not taken; null when there is nothing to take.</param>
+internal sealed record PublisherState(long Failures, string? Problem, string? SettingsProblem);

@@ -63,7 +63,7 @@ internal static class TransparencyEndpoints
             status.Alarms);
     }
 
-    private static string NameOf(WitnessOutcome outcome) => outcome switch
+    internal static string NameOf(WitnessOutcome outcome) => outcome switch
     {
         WitnessOutcome.Cosigned => "cosigned",
         WitnessOutcome.Ahead => "ahead",

@@ -154,7 +154,7 @@ public sealed class OpenAiProviderTests : IAsyncLifetime
     public async Task A_missing_key_sends_nothing()
     {
         using var provider = new OpenAiProvider(
-            _options with { BaseUrl = _server.BaseUrl }, _ => ValueTask.FromResult<string?>(null), TimeProvider.System, NullLogger.Instance);
+            _options with { BaseUrl = _server.BaseUrl }, _ => ValueTask.FromResult<string?>(null), null, TimeProvider.System, NullLogger.Instance);
 
         (await Should.ThrowAsync<ModelProviderException>(AskAsync(provider))).Code.ShouldBe("secret_missing");
         _server.Requests.ShouldBeEmpty();
@@ -171,7 +171,7 @@ public sealed class OpenAiProviderTests : IAsyncLifetime
     };
 
     private static OpenAiProvider Provider(OpenAiOptions options) =>
-        new(options, _ => ValueTask.FromResult<string?>("sk-very-secret"), TimeProvider.System, NullLogger.Instance);
+        new(options, _ => ValueTask.FromResult<string?>("sk-very-secret"), null, TimeProvider.System, NullLogger.Instance);
 
     private async Task<ModelReply> AskAsync(params ConversationTurn[] turns)
     {

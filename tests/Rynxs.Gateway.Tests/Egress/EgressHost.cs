@@ -72,16 +72,16 @@ internal sealed class EgressHost : IAsyncDisposable
     /// <summary>A policy that lets one host out on any port of these tests; loopback is opened, since that is where the servers are.</summary>
     public static EgressPolicyModel Allowing(string host, params EgressProtocol[] protocols) => new()
     {
-        Rules =
+        Layers =
         [
-            new EgressRule
+            new EgressLayer("", [new EgressRule
             {
                 Name = "test",
                 Hosts = [HostPattern.TryParse(host, out HostPattern? pattern) ? pattern : throw new FormatException(host)],
-                Ports = [.. Enumerable.Range(1, 65535)],
+                Ports = null,
                 Protocols = protocols.Length > 0 ? protocols : [EgressProtocol.Http, EgressProtocol.Tls],
                 Effect = RuleEffect.Allow,
-            },
+            }]),
         ],
         OpenedAddresses = [AddressRange.TryParse("127.0.0.1", out AddressRange? loopback) ? loopback : throw new FormatException()],
     };
@@ -181,11 +181,14 @@ internal sealed class TableResolver : INameResolver
 {
     public ConcurrentDictionary<string, IReadOnlyList<IPAddress>> Table { get; } = [];
 
+    /// <summary>Of every name that the table does not have.</summary>
+    public IPAddress Default { get; init; } = IPAddress.Loopback;
+
     public ConcurrentQueue<string> Asked { get; } = [];
 
     public ValueTask<IReadOnlyList<IPAddress>> ResolveAsync(HostName host, CancellationToken cancellationToken)
     {
         Asked.Enqueue(host.Text);
-        return new(Table.GetValueOrDefault(host.Text, [IPAddress.Loopback]));
+        return new(Table.GetValueOrDefault(host.Text, [Default]));
     }
 }

@@ -36,7 +36,8 @@ internal sealed class PublishedLedger : IAsyncDisposable
     public PinnedKey Key => PinnedKey.Parse(Keys.Keys[^1].PublicKey.ToString());
 
     public static async Task<PublishedLedger> OpenAsync(
-        string path, string keys, TimeProvider? time = null, IReadOnlyList<WitnessClient>? witnesses = null, Func<IReadOnlyCollection<NoteSignature>, bool>? quorum = null)
+        string path, string keys, TimeProvider? time = null, IReadOnlyList<WitnessClient>? witnesses = null, Func<IReadOnlyCollection<NoteSignature>, bool>? quorum = null,
+        Func<ITreeStore, ITreeStore>? around = null)
     {
         TimeProvider clock = time ?? new ManualTime();
         KeyDirectory directory = KeyDirectory.Exists(keys) ? KeyDirectory.Open(keys) : KeyDirectory.Create(keys, Origin, NoteSignatureType.Ed25519, clock);
@@ -50,7 +51,7 @@ internal sealed class PublishedLedger : IAsyncDisposable
                 {
                     Ledger = ledger,
                     Control = control,
-                    Trees = chain => new FileTreeStore(System.IO.Path.Combine(path, chain.RelativePath)),
+                    Trees = chain => (around ?? (store => store))(new FileTreeStore(System.IO.Path.Combine(path, chain.RelativePath))),
                     Keys = directory,
                     Witnesses = witnesses ?? [],
                     Quorum = quorum,

@@ -1,5 +1,9 @@
 using System.Globalization;
+using Rynxs.Ledger.Checkpoints;
 using Rynxs.Ledger.Files;
+using Rynxs.Ledger.Keys;
+using Rynxs.Ledger.Replay;
+using Rynxs.Ledger.Tests.Anchors;
 
 namespace Rynxs.Ledger.Tests.Crashes;
 
@@ -11,15 +15,27 @@ internal static class CrashWriter
 {
     public const string Argument = "--crash-writer";
 
+    /// <summary>Behind a directory: append and publish until killed.</summary>
+    public const string Publish = "publish";
+
+    /// <summary>Behind a directory: ten records of about 7 KB in one segment.</summary>
+    public const string Large = "large";
+
     public static async Task<int> RunAsync(string[] args)
     {
-        bool once = args is [_, "once"];
+        if (args is [var published, Publish])
+        {
+            return await PublishAsync(published);
+        }
+
+        bool large = args is [_, Large];
+        bool once = large || args is [_, "once"];
         await using FileLedger ledger = await FileLedger.OpenAsync(
-            new FileLedgerOptions { Directory = args[0], SegmentBytes = once ? 1 : 4096 }, CancellationToken.None);
+            new FileLedgerOptions { Directory = args[0], SegmentBytes = large ? 1024 * 1024 : once ? 1 : 4096 }, CancellationToken.None);
         ILedgerChain chain = await ledger.OpenAsync(ChainId.Control, new ChainOptions(), CancellationToken.None);
         if (once)
         {
-            return await AppendUntilRefusedAsync(chain);
+            return await AppendUntilRefusedAsync(chain, large ? new string('x', 1000) : null);
         }
 
         using var output = new StreamWriter(Console.OpenStandardOutput()) { AutoFlush = true };
@@ -39,8 +55,31 @@ internal static class CrashWriter
         return 0;
     }
 
+    /// <summary>
+    /// Appends to both chains, anchors and publishes; prints each published checkpoint in base 64. Every tenth time it writes a checkpoint file of
+    /// the original too, and keeps the newest three.
+    /// </summary>
+    private static async Task<int> PublishAsync(string directory)
+    {
+        using var output = new StreamWriter(Console.OpenStandardOutput()) { AutoFlush = true };
+        string path = Path.Combine(directory, "ledger");
+        await using PublishedLedger ledger = await PublishedLedger.OpenAsync(path, Path.Combine(directory, "keys"), TimeProvider.System);
+        var checkpoints = new CheckpointDirectory(Path.Combine(directory, "checkpoints"));
+        using SigningKey key = SigningKey.Generate("crash");
+        for (int round = 0; ; round++)
+        {
+            await ledger.AppendAndPublishAsync(1 + (round % 7));
+            output.WriteLine(Convert.ToBase64String(await File.ReadAllBytesAsync(Path.Combine(path, "control", "tlog", "checkpoint"))));
+            if (round % 10 == 9)
+            {
+                checkpoints.Write(RynxsCheckpoint.Create(LogReplay.Run(LogSource.Open(path), new ReplayEnd.Head(), null, CancellationToken.None), key));
+                checkpoints.Rotate(3);
+            }
+        }
+    }
+
     /// <summary>Appends up to ten records; says how many were acknowledged and what refused the next ones.</summary>
-    private static async Task<int> AppendUntilRefusedAsync(ILedgerChain chain)
+    private static async Task<int> AppendUntilRefusedAsync(ILedgerChain chain, string? text)
     {
         int acknowledged = 0;
         int refused = 0;
@@ -48,7 +87,7 @@ internal static class CrashWriter
         {
             try
             {
-                await chain.AppendAsync(Entries.Numbered(number), CancellationToken.None);
+                await chain.AppendAsync(text is null ? Entries.Numbered(number) : Entries.WithText(text), CancellationToken.None);
                 acknowledged++;
             }
             catch (LedgerUnavailableException exception)

@@ -114,12 +114,25 @@ public sealed class ProofFileTests : IDisposable
         }
     }
 
-    [Fact]
-    public async Task An_outside_tool_verifies_a_proof_and_refuses_what_is_not_one()
+    /// <summary>Both ways in which the script can check a signature: Python's own package, and the openssl program where that is missing.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task An_outside_tool_verifies_a_proof_and_refuses_what_is_not_one(bool withOpenssl)
     {
         string python = Pythons.FirstOrDefault(File.Exists) ?? "";
         Assert.SkipWhen(python.Length == 0, "not installed: python3 (./test installs it)");
+        Assert.SkipUnless(!withOpenssl || File.Exists("/usr/bin/openssl"), "not installed: openssl (./test installs it)");
         string script = ScriptPath();
+        if (withOpenssl)
+        {
+            // A package of that name that cannot be imported: what Python without it does. The script beside it is the same file.
+            Directory.CreateDirectory(_directory.At("outside", "cryptography"));
+            await File.WriteAllTextAsync(_directory.At("outside", "cryptography", "__init__.py"), "raise ImportError('not here')\n", Cancelled);
+            File.Copy(script, _directory.At("outside", "verify_checkpoint.py"));
+            script = _directory.At("outside", "verify_checkpoint.py");
+        }
+
         (PinnedKey key, string proof, string record) = await ProveAsync(300, 123);
         string proofFile = _directory.At("record.tlog-proof");
         string recordFile = _directory.At("record.json");

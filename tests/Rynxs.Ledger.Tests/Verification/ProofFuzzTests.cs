@@ -14,7 +14,7 @@ public sealed class ProofFuzzTests
 {
     private const int MaxAllocated = 1024 * 1024;
 
-    private static readonly int Inputs = Soak.Enabled ? 1_700_000 : 1_000;
+    private static readonly int Inputs = Soak.Enabled ? 10_000_000 : 1_000;
 
     [Fact]
     public void Notes_and_checkpoints_never_fault_and_both_readers_agree()
@@ -80,7 +80,7 @@ public sealed class ProofFuzzTests
     public async Task Tiles_of_any_bytes_give_a_root_or_are_refused()
     {
         var random = new Random(8);
-        int rounds = Soak.Enabled ? 100_000 : 300;
+        int rounds = Soak.Enabled ? 1_000_000 : 300;
         for (int round = 0; round < rounds; round++)
         {
             var store = new Merkle.MemoryTreeStore();

@@ -74,14 +74,14 @@ public sealed class EgressPolicyTests
     public void C11_A_rule_ends_at_its_time()
     {
         EgressRule rule = Rule("granted", "example.com", RuleEffect.Allow) with { Expires = Now };
-        EgressPolicy.Decide(new EgressPolicyModel { Rules = [rule] }, Tunnel("example.com"), Now.AddTicks(-1)).ShouldBeOfType<Verdict.Allow>();
-        EgressPolicy.Decide(new EgressPolicyModel { Rules = [rule] }, Tunnel("example.com"), Now).ShouldBeOfType<Verdict.Deny>();
+        EgressPolicy.Decide(EgressPolicyModel.Of([rule]), Tunnel("example.com"), Now.AddTicks(-1)).ShouldBeOfType<Verdict.Allow>();
+        EgressPolicy.Decide(EgressPolicyModel.Of([rule]), Tunnel("example.com"), Now).ShouldBeOfType<Verdict.Deny>();
     }
 
     [Fact]
     public void C1_A_name_that_nothing_allows_is_not_looked_up()
     {
-        EgressPolicyModel model = new() { Rules = [Rule("a", "*.example.com", RuleEffect.Allow), Rule("b", "other.net", RuleEffect.Ask)] };
+        EgressPolicyModel model = EgressPolicyModel.Of([Rule("a", "*.example.com", RuleEffect.Allow), Rule("b", "other.net", RuleEffect.Ask)]);
         EgressPolicy.MayResolve(model, Host("x.example.com"), Now).ShouldBeTrue();
         EgressPolicy.MayResolve(model, Host("secret.evil.net"), Now).ShouldBeFalse();
         EgressPolicy.MayResolve(model, Host("other.net"), Now).ShouldBeFalse();
@@ -106,11 +106,11 @@ public sealed class EgressPolicyTests
     public void Whatever_is_allowed_could_be_looked_up()
     {
         Prop.ForAll(Arb.From(Situations), s => Decide(s.Rules, s.Request) is not Verdict.Allow
-            || EgressPolicy.MayResolve(new EgressPolicyModel { Rules = s.Rules }, s.Request.Host, Now)).QuickCheckThrowOnFailure();
+            || EgressPolicy.MayResolve(EgressPolicyModel.Of(s.Rules), s.Request.Host, Now)).QuickCheckThrowOnFailure();
     }
 
     private static Verdict Decide(IReadOnlyList<EgressRule> rules, EgressRequest request) =>
-        EgressPolicy.Decide(new EgressPolicyModel { Rules = rules }, request, Now);
+        EgressPolicy.Decide(EgressPolicyModel.Of(rules), request, Now);
 
     private static HostName Host(string text) => HostName.TryParse(text, out HostName? host) ? host : throw new FormatException(text);
 
@@ -126,5 +126,72 @@ public sealed class EgressPolicyTests
         Protocols = [EgressProtocol.Http, EgressProtocol.Tls, EgressProtocol.Tcp],
         Effect = effect,
         Priority = priority,
+    };
+}
+
+/// <summary>Several policies, approvals, and digests.</summary>
+public sealed class EgressLayerTests
+{
+    private static readonly DateTimeOffset Now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    [Fact]
+    public void Every_layer_must_allow_and_a_denying_one_is_named()
+    {
+        EgressLayer wide = new("wide", [Rule("r", "*.example.com", RuleEffect.Allow)]), narrow = new("narrow", [Rule("r", "a.example.com", RuleEffect.Allow)]);
+        EgressLayer forbids = new("forbids", [Rule("no", "a.example.com", RuleEffect.Deny)]);
+
+        Decide("a.example.com", [wide, narrow]).ShouldBe(new Verdict.Allow("wide/r"));
+        Decide("b.example.com", [wide, narrow]).ShouldBeOfType<Verdict.Deny>();
+        Decide("a.example.com", [wide, narrow, forbids]).ShouldBe(new Verdict.Deny(DecisionReason.RuleDenies, "forbids/no"));
+    }
+
+    [Fact]
+    public void A_grant_stands_in_for_a_missing_rule_never_for_one_that_denies_and_not_where_grants_do_not_count()
+    {
+        EgressRule grant = Rule("approval/x", "a.example.com", RuleEffect.Allow) with { Expires = Now.AddMinutes(1) };
+        EgressLayer silent = new("silent", []), asks = new("asks", [Rule("q", "a.example.com", RuleEffect.Ask)]);
+        EgressLayer denies = new("denies", [Rule("no", "*.example.com", RuleEffect.Deny)]), closed = new("closed", [], allowsGrants: false);
+
+        Decide("a.example.com", [silent], grant).ShouldBe(new Verdict.Allow("approval/x"));
+        Decide("a.example.com", [asks], grant).ShouldBe(new Verdict.Allow("approval/x"));
+        Decide("a.example.com", [], grant).ShouldBe(new Verdict.Allow("approval/x"));
+        Decide("b.example.com", [silent], grant).ShouldBeOfType<Verdict.Deny>();
+        Decide("a.example.com", [denies], grant).ShouldBeOfType<Verdict.Deny>();
+        Decide("a.example.com", [silent, closed], grant).ShouldBeOfType<Verdict.Deny>();
+        Decide("a.example.com", [silent], grant with { Expires = Now }).ShouldBeOfType<Verdict.Deny>();
+    }
+
+    [Fact]
+    public void Nothing_allows_a_name_below_invalid()
+    {
+        EgressRule any = Rule("any", "example.com", RuleEffect.Allow) with { Hosts = [HostPattern.Any], Ports = null };
+        EgressPolicyModel model = EgressPolicyModel.Of(any);
+
+        EgressPolicy.Decide(model, new EgressRequest(Host("any.example.org"), 443, EgressProtocol.Tls), Now).ShouldBeOfType<Verdict.Allow>();
+        EgressPolicy.Decide(model, new EgressRequest(EgressPolicy.ProbeHost, 443, EgressProtocol.Tls), Now).ShouldBeOfType<Verdict.Deny>();
+        EgressPolicy.MayResolve(model, EgressPolicy.ProbeHost, Now).ShouldBeFalse();
+        HostPattern.TryParse("*", out _).ShouldBeFalse("no text gives a pattern for every name");
+    }
+
+    [Fact]
+    public void The_digest_is_that_of_the_meaning_and_not_of_the_order()
+    {
+        EgressRule a = Rule("a", "a.example.com", RuleEffect.Allow), b = Rule("b", "b.example.com", RuleEffect.Deny);
+        string digest = new EgressLayer("x", [a, b]).Digest;
+
+        new EgressLayer("y", [b, a]).Digest.ShouldBe(digest);
+        new EgressLayer("x", [a, b with { Effect = RuleEffect.Ask }]).Digest.ShouldNotBe(digest);
+        new EgressLayer("x", [a, b], allowsGrants: false).Digest.ShouldNotBe(digest);
+        new EgressLayer("x", [a, b], dnsNames: []).Digest.ShouldNotBe(digest);
+    }
+
+    private static Verdict Decide(string host, EgressLayer[] layers, params EgressRule[] grants) =>
+        EgressPolicy.Decide(new EgressPolicyModel { Layers = layers, Grants = grants }, new EgressRequest(Host(host), 443, EgressProtocol.Tls), Now);
+
+    private static HostName Host(string text) => HostName.TryParse(text, out HostName? host) ? host : throw new FormatException(text);
+
+    private static EgressRule Rule(string name, string host, RuleEffect effect) => new()
+    {
+        Name = name, Hosts = [HostPattern.TryParse(host, out HostPattern? pattern) ? pattern : throw new FormatException(host)], Ports = [443], Protocols = [EgressProtocol.Tls], Effect = effect,
     };
 }

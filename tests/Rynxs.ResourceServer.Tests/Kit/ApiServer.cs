@@ -27,11 +27,17 @@ internal sealed class ApiServer : IAsyncDisposable
 
     public HttpClient Client { get; }
 
+    /// <summary>For clients that are none of HTTP's own.</summary>
+    public int Port => Client.BaseAddress?.Port ?? 0;
+
     public ResourceStore Store { get; }
 
     public static CancellationToken Ct => TestContext.Current.CancellationToken;
 
-    public static async Task<ApiServer> StartAsync(Func<ResourceStoreOptions, ResourceStoreOptions>? configure = null, ResourceApiOptions? api = null)
+    /// <param name="configure">Changes the store's options.</param>
+    /// <param name="api">The API's; the defaults when null.</param>
+    /// <param name="patience">With the connection limits of the product, and this patience with slow clients.</param>
+    public static async Task<ApiServer> StartAsync(Func<ResourceStoreOptions, ResourceStoreOptions>? configure = null, ResourceApiOptions? api = null, TimeSpan? patience = null)
     {
         TemporaryDirectory directory = new();
         ResourceStoreOptions options = new() { Path = directory.At("objects.db"), AllKinds = true, RequireNamespaces = true };
@@ -40,7 +46,7 @@ internal sealed class ApiServer : IAsyncDisposable
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.Services.AddRouting();
-        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        builder.WebHost.UseUrls("http://127.0.0.1:0").ConfigureKestrel(kestrel => ConnectionLimits.Apply(kestrel.Limits, patience));
         WebApplication application = builder.Build();
         application.MapResourceApi(store, context => Identity(context.Request.Headers["X-Identity"].ToString()), api ?? new ResourceApiOptions { MapHealth = true });
         application.MapFallback(context =>

@@ -73,6 +73,33 @@ public sealed class LifecycleTests
     }
 
     [Fact]
+    public async Task What_holds_a_namespace_is_taken_from_it_by_finalize_alone()
+    {
+        await using ApiServer server = await StartAsync();
+        const string Path = "/api/v1/namespaces/n";
+        await server.JsonAsync("POST", "/api/v1/namespaces", """{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"n"}}""", 201);
+        await server.JsonAsync("POST", $"{Path}/secrets", """{"apiVersion":"v1","kind":"Secret","metadata":{"name":"held","finalizers":["example.com/hold"]}}""", 201);
+
+        JsonObject patched = await server.JsonAsync("PATCH", Path, """{"spec":{"finalizers":null},"metadata":{"labels":{"a":"b"}}}""", contentType: "application/merge-patch+json");
+        patched["spec"]!["finalizers"]!.AsArray().Count.ShouldBe(1);
+        ((string?)patched["metadata"]!["labels"]!["a"]).ShouldBe("b");
+        await server.JsonAsync("GET", $"{Path}/finalize", expected: 405);
+        await server.JsonAsync("PATCH", $"{Path}/finalize", "{}", 405, "application/merge-patch+json");
+        await server.JsonAsync("PUT", $"{Path}/secrets/held/finalize", "{}", 404);
+        await server.JsonAsync("DELETE", Path);
+        JsonObject going = await server.JsonAsync("GET", Path);
+
+        // What an impatient administrator does: the namespace goes, whatever is in it.
+        going["spec"] = new JsonObject();
+        going["metadata"]!.AsObject().Remove("resourceVersion");
+        JsonObject gone = await server.JsonAsync("PUT", $"{Path}/finalize", going.ToJsonString());
+
+        ((string?)gone["status"]!["phase"]).ShouldBe("Terminating");
+        await server.JsonAsync("GET", Path, expected: 404);
+        (await server.JsonAsync("GET", "/api/v1"))["resources"]!.AsArray().Single(resource => (string?)resource!["name"] == "namespaces/finalize")!["verbs"]!.ToJsonString().ShouldBe("""["update"]""");
+    }
+
+    [Fact]
     public async Task A_definition_is_served_when_it_is_created_and_takes_its_objects_with_it_and_a_restart_keeps_it()
     {
         using TemporaryDirectory directory = new();

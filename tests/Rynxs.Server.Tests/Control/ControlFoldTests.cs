@@ -11,6 +11,23 @@ public sealed class ControlFoldTests
     private static readonly Arbitrary<List<int>> Commands = Gen.Choose(0, 71).ListOf().Select(commands => commands.ToList()).ToArbitrary();
 
     [Fact]
+    public void What_drifted_is_to_be_done_again_and_a_new_leader_of_a_cluster_repeats_nothing_else()
+    {
+        ControlLogModel model = ControlLogModel.Run([]);
+        model.Append(ControlLogModel.Observed("agent-0", 0));
+        model.DecideAll();
+        model.ApplyAll();
+        model.Append(new LedgerOpened { Epoch = 2 });
+        model.State.Pending("ns/agent-0", effectsOutliveProcess: true).ShouldBeEmpty();
+        model.State.Pending("ns/agent-0").Count.ShouldBe(4, "on one machine the loop has ended with its process");
+
+        ControlAction runtime = model.State.Desired["ns/agent-0"].Actions[3];
+        model.Append(new DriftObserved { ActionId = runtime.Id, ActionType = runtime.Type.ToString(), Target = runtime.Target, Objects = ["StatefulSet/ns/agent-0"] });
+
+        model.State.Pending("ns/agent-0", effectsOutliveProcess: true).Select(action => action.Id).ShouldBe([runtime.Id]);
+    }
+
+    [Fact]
     public void Replaying_a_log_gives_the_same_state_hash_whatever_happened() =>
         Prop.ForAll(Commands, commands =>
         {

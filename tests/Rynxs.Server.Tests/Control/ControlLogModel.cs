@@ -63,7 +63,15 @@ internal sealed class ControlLogModel
 
                 break;
             default:
-                Append(new LedgerOpened { Epoch = command });
+                if (variant % 2 == 0 && State.Applied.FirstOrDefault() is { Key: { } id, Value: { } applied })
+                {
+                    Append(new DriftObserved { ActionId = id, ActionType = applied.ActionType, Target = applied.Target, Objects = ["ConfigMap/ns/x"] });
+                }
+                else
+                {
+                    Append(new LedgerOpened { Epoch = command });
+                }
+
                 break;
         }
     }

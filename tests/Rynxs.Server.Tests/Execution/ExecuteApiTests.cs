@@ -39,7 +39,7 @@ public sealed class ExecuteApiTests
 
             await server.PostAsync(Execute, """{"agent_id":"a","code":"1","constitutional_hash":"00"}""", HttpStatusCode.Conflict);
             JsonElement again = await server.GetAsync($"/api/v1/sandbox/executions/{python.GetProperty("execution_id").GetString()}");
-            again.GetProperty("stdout").GetString().ShouldBe("Hello Ada\n");
+            again.GetProperty("result").GetProperty("stdout").GetString().ShouldBe("Hello Ada\n");
 
             IReadOnlyDictionary<string, double> metrics = ExpositionFormat.Parse(await server.GetTextAsync("/metrics"));
             metrics["hardened_sandbox_executions_total{result=\"success\",runtime=\"gvisor\",termination_reason=\"completed\"}"].ShouldBe(1);
@@ -69,7 +69,11 @@ public sealed class ExecuteApiTests
 
         await Should.ThrowAsync<OperationCanceledException>(() => request);
         await server.WaitForAsync("/api/v1/sandbox/status", status => status.GetProperty("total_count").GetInt32() == 0);
-        string audit = await server.GetTextAsync("/api/v1/namespaces/rynxs/agents/leaver/audit");
-        audit.ShouldContain("\"termination_reason\":\"cancelled\"");
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        patience.CancelAfter(TimeSpan.FromSeconds(30));
+        while (!(await server.GetTextAsync("/api/v1/namespaces/rynxs/agents/leaver/audit")).Contains("\"termination_reason\":\"cancelled\"", StringComparison.Ordinal))
+        {
+            await Task.Delay(50, patience.Token); // its record comes after the sandbox is gone from the list
+        }
     }
 }

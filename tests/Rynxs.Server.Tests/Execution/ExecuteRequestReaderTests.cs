@@ -36,7 +36,6 @@ public sealed class ExecuteRequestReaderTests
     [InlineData("""{"agent_id":"a","code":"1","cpu_limit":2.01}""", "cpu_limit", "out_of_range")]
     [InlineData("""{"agent_id":"a","code":"1","cpu_limit":1e999}""", "cpu_limit", "out_of_range")]
     [InlineData("""{"agent_id":"a","code":"1","runtime":"docker"}""", "runtime", "unsupported_value")]
-    [InlineData("""{"agent_id":"a","code":"1","network_policy":"full"}""", "network_policy", "network_policy_unavailable")]
     [InlineData("""{"agent_id":"a","code":"1","network_policy":"open"}""", "network_policy", "unsupported_value")]
     [InlineData("""{"agent_id":"a","code":"1","filesystem_access":["/etc"]}""", "filesystem_access[0]", "filesystem_access_unavailable")]
     [InlineData("""{"agent_id":"a","code":"1","filesystem_access":["/tmp/../etc"]}""", "filesystem_access[0]", "filesystem_access_unavailable")]
@@ -56,12 +55,21 @@ public sealed class ExecuteRequestReaderTests
 
     [Theory]
     [InlineData("firecracker")]
-    [InlineData("namespaces")]
     public void A_runtime_that_this_host_does_not_have_is_refused_and_never_replaced(string runtime)
     {
         Problem problem = Refused($$"""{"agent_id":"a","code":"1","runtime":"{{runtime}}"}""");
 
         (problem.Status, problem.Code, problem.Field).ShouldBe((501, "runtime_unavailable", "runtime"));
+    }
+
+    [Theory]
+    [InlineData("gvisor")]
+    [InlineData("namespaces")]
+    public void A_runtime_is_the_sandboxes_runtime(string runtime)
+    {
+        ExecuteRequest request = ExecuteRequestReader.Read(System.Text.Encoding.UTF8.GetBytes($$"""{"agent_id":"a","code":"1","runtime":"{{runtime}}"}"""));
+
+        ExecutionSandboxes.Spec(request, "rynxs", "a", new Sandbox.Images.ImageDescriptor("i", "sha256:0", "/i")).Runtime.ShouldBe(runtime);
     }
 
     [Fact]

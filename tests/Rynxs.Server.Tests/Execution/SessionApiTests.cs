@@ -44,7 +44,9 @@ public sealed class SessionApiTests
 
         using HttpResponseMessage deleted = await server.Http.DeleteAsync(path, TestContext.Current.CancellationToken);
         deleted.StatusCode.ShouldBe(HttpStatusCode.NoContent);
-        await server.GetAsync(path, HttpStatusCode.NotFound);
+        JsonElement gone = await server.GetAsync(path);
+        (gone.GetProperty("state").GetString(), gone.GetProperty("end_reason").GetString()).ShouldBe(("ended", "deleted"));
+        await server.GetAsync(path, HttpStatusCode.NotFound, stranger);
         await server.WaitForAsync("/api/v1/sandbox/status", status => status.GetProperty("total_count").GetInt32() == 0);
         string audit = await server.GetTextAsync("/api/v1/namespaces/rynxs/agents/ada/audit");
         audit.ShouldContain("\"deleted\"");

@@ -32,6 +32,29 @@ public sealed class TokenStoreTests : IDisposable
     }
 
     [Fact]
+    public async Task Two_processes_that_make_and_revoke_tokens_at_once_lose_no_change_of_each_other()
+    {
+        // A store for each, as a server and a command line have: what they share is the file.
+        const int Each = 60;
+        await Task.WhenAll(Enumerable.Range(0, 3).Select(process => Task.Run(() =>
+        {
+            var store = new TokenStore(_state, TimeProvider.System);
+            for (int i = 0; i < Each; i++)
+            {
+                store.Create($"user:{process}-{i}", new HashSet<Role> { Role.Developer }, null, expires: null);
+                if (i % 2 == 1)
+                {
+                    store.Revoke($"user:{process}-{i}").ShouldBeTrue();
+                }
+            }
+        })));
+
+        _store.List().Select(record => record.Name).Order(StringComparer.Ordinal)
+            .ShouldBe(Enumerable.Range(0, 3).SelectMany(process => Enumerable.Range(0, Each / 2).Select(i => $"user:{process}-{2 * i}")).Order(StringComparer.Ordinal));
+        File.GetUnixFileMode(Path.Combine(_state, "tokens.json.lock")).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite);
+    }
+
+    [Fact]
     public void D1_the_file_holds_no_token_and_is_private()
     {
         string token = _store.Create("user:ada", new HashSet<Role> { Role.Developer }, null, expires: null);

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Net.Sockets;
+using System.Text.Json;
 using Rynxs.Ledger;
 using Rynxs.Ledger.Blobs;
 using Rynxs.Ledger.Events;
@@ -82,6 +83,10 @@ public sealed class LedgerRoleTests : IAsyncLifetime
         await current.AppendAsync(Entry(2), Cancelled);
 
         (await NumbersAsync(current)).ShouldBe([1, 2]);
+        JsonElement refused = (await ReadAsync(current)).Single(record => record.Type == "WriterFenced").Payload;
+        refused.GetProperty("writer").GetString().ShouldBe("writer:a/a");
+        refused.GetProperty("epoch").GetInt64().ShouldBe(current.Epoch - 1);
+        refused.GetProperty("current_epoch").GetInt64().ShouldBe(current.Epoch);
         Directory.GetFiles(_directory.At("spool-a", "agents", "rynxs", "my-agent", "fenced")).ShouldNotBeEmpty("what was not sent is kept as evidence");
     }
 
@@ -177,6 +182,129 @@ public sealed class LedgerRoleTests : IAsyncLifetime
         chain.SpooledBytes.ShouldBeLessThanOrEqualTo(LedgerLimits.MaxRecordBytes);
     }
 
+    [Fact]
+    public async Task A_claim_whose_answer_was_lost_does_not_fence_its_own_writer_and_anothers_does_and_is_recorded()
+    {
+        using HttpClient client = Authorized(Url);
+        RemoteHead first = await ClaimAsync(client, new RemoteClaim(Writer: "w1"), HttpStatusCode.OK);
+        RemoteHead lost = await ClaimAsync(client, new RemoteClaim(first.Seq, "w1"), HttpStatusCode.OK);
+        RemoteHead again = await ClaimAsync(client, new RemoteClaim(first.Seq, "w1"), HttpStatusCode.OK);
+        again.Epoch.ShouldBe(lost.Epoch + 1);
+        await ClaimAsync(client, new RemoteClaim(Writer: "w2"), HttpStatusCode.OK);
+        for (int time = 0; time < 3; time++)
+        {
+            await ClaimAsync(client, new RemoteClaim(again.Seq, "w1"), HttpStatusCode.Conflict);
+        }
+
+        await ClaimAsync(client, new RemoteClaim(Writer: "w 2"), HttpStatusCode.UnprocessableEntity);
+        await using RemoteLedger ledger = await OpenAsync("a");
+        LedgerRecord fenced = (await ReadAsync(await ledger.OpenAsync(Chain, new ChainOptions(), Cancelled))).Where(record => record.Type == nameof(WriterFenced)).ShouldHaveSingleItem();
+        fenced.Payload.GetProperty("writer").GetString().ShouldBe("writer:a/w1");
+        fenced.Payload.GetProperty("epoch").GetInt64().ShouldBe(again.Epoch);
+        fenced.Payload.GetProperty("current_epoch").GetInt64().ShouldBe(again.Epoch + 1);
+        string metrics = await client.GetStringAsync("metrics", Cancelled);
+        metrics.ShouldContain("rynxs_ledger_role_fenced_total 3\n");
+        metrics.ShouldContain("rynxs_ledger_role_writable 1\n");
+        metrics.ShouldContain("rynxs_ledger_role_appends_in_work 0\n");
+    }
+
+    [Fact]
+    public async Task More_appends_than_it_holds_are_answered_with_429_and_when_to_ask_again()
+    {
+        await StopRoleAsync();
+        await StartRoleAsync(options => options with { MaxAppendBytes = RemoteLimits.MaxBodyBytes });
+        using HttpClient client = Authorized(Url);
+        byte[] body = System.Text.Json.JsonSerializer.SerializeToUtf8Bytes(
+            new RemoteAppend(99, [new RemoteEntry("k", "T", "a/b", "p", System.Text.Json.JsonElement.Parse("{}"))]), RemoteJson.Default.RemoteAppend);
+
+        // A body without a length counts as the largest one, and this one has not ended.
+        var release = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var slow = new SlowContent(body, begun, release.Task);
+        Task<HttpResponseMessage> first = client.PostAsync("v1/chains/agents/rynxs/my-agent/append", slow, Cancelled);
+        await begun.Task;
+        HttpResponseMessage? refused = null;
+        for (int attempt = 0; attempt < 200 && refused is null; attempt++)
+        {
+            using var content = new ByteArrayContent(body);
+            content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
+            HttpResponseMessage answer = await client.PostAsync("v1/chains/agents/rynxs/my-agent/append", content, Cancelled);
+            refused = answer.StatusCode == HttpStatusCode.TooManyRequests ? answer : null; // Until the role has seen the first one.
+        }
+
+        refused.ShouldNotBeNull();
+        refused.Headers.RetryAfter?.Delta.ShouldNotBeNull().ShouldBeInRange(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(10));
+        release.SetResult();
+        using HttpResponseMessage ended = await first;
+        ended.StatusCode.ShouldBe(HttpStatusCode.Conflict, "positive control: let in, only its epoch is wrong");
+        using var after = new ByteArrayContent(body);
+        after.Headers.ContentType = new MediaTypeHeaderValue("application/json");
+        (await client.PostAsync("v1/chains/agents/rynxs/my-agent/append", after, Cancelled)).StatusCode.ShouldBe(HttpStatusCode.Conflict, "its place was given back");
+    }
+
+    [Fact]
+    public async Task C_over_tls_the_client_takes_the_roles_authority_and_no_other()
+    {
+        await StopRoleAsync();
+        await StartRoleAsync(options => options with { Tls = true });
+        var address = new Uri($"https://127.0.0.1:{_port}/");
+        await using (RemoteLedger ledger = await OpenAsync("tls", address: address, caFile: _directory.At("state", "tls", "ca.crt")))
+        {
+            ILedgerChain chain = await ledger.OpenAsync(Chain, new ChainOptions(), Cancelled);
+            await chain.AppendAsync(Entry(1), Cancelled);
+            (await NumbersAsync(chain)).ShouldBe([1]);
+        }
+
+        await using (RemoteLedger stranger = await OpenAsync("tls2", TimeSpan.FromMilliseconds(500), address: address))
+        {
+            ILedgerChain chain = await stranger.OpenAsync(Chain, new ChainOptions(), Cancelled);
+            await Should.ThrowAsync<LedgerUnavailableException>(async () => await chain.AppendAsync(Entry(2), Cancelled));
+        }
+
+        await Should.ThrowAsync<LedgerUnavailableException>(() => OpenAsync("tls3", address: address, caFile: _directory.At("none.pem")));
+    }
+
+    [Fact]
+    public async Task G5_a_full_disk_is_a_507_the_clients_spool_keeps_the_entries_and_none_is_lost_when_there_is_room()
+    {
+        await StopRoleAsync();
+        await using SmallDisk disk = await SmallDisk.MountAsync(_directory.At("store"), "1m", Cancelled);
+        await StartRoleAsync();
+        await using RemoteLedger ledger = await OpenAsync("a");
+        var chain = (RemoteChain)await ledger.OpenAsync(Chain, new ChainOptions(), Cancelled);
+        await chain.AppendAsync(Entry(0), Cancelled);
+        string ballast = Path.Combine(disk.Path, "ballast");
+        FillDisk(ballast);
+        int number = 0;
+        while (chain.SpooledBytes < 100_000)
+        {
+            await chain.SpoolAsync(Entry(++number), Cancelled);
+        }
+
+        using HttpClient client = Authorized(Url);
+        HttpStatusCode status = HttpStatusCode.OK;
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(Cancelled);
+        patience.CancelAfter(TimeSpan.FromSeconds(30));
+        for (int key = 0; status != HttpStatusCode.InsufficientStorage; key++)
+        {
+            RemoteHead head = (await client.GetFromJsonAsync("v1/chains/agents/rynxs/my-agent/head", RemoteJson.Default.RemoteHead, patience.Token)).ShouldNotBeNull();
+            using HttpResponseMessage response = await client.PostAsJsonAsync(
+                "v1/chains/agents/rynxs/my-agent/append",
+                new RemoteAppend(head.Epoch, [new RemoteEntry($"probe-{key}", "Probe", "a/b", "p", System.Text.Json.JsonElement.Parse($"{{\"text\":\"{new string('x', 20_000)}\"}}"))]),
+                RemoteJson.Default.RemoteAppend, patience.Token);
+            status = response.StatusCode;
+        }
+
+        (await client.GetStringAsync("metrics", Cancelled)).ShouldContain("outcome=\"unavailable\"");
+        chain.SpooledBytes.ShouldBeGreaterThan(0);
+        File.Delete(ballast);
+        await chain.AppendAsync(Entry(++number), Cancelled);
+
+        (await NumbersAsync(chain)).ShouldBe(Enumerable.Range(0, number + 1));
+        await StopRoleAsync();
+        ChainVerifier.VerifyPath(_directory.At("store"), Cancelled).Valid.ShouldBeTrue();
+    }
+
     [Theory]
     [InlineData(null, "control/head", HttpStatusCode.Unauthorized)]
     [InlineData("wrong", "control/head", HttpStatusCode.Unauthorized)]
@@ -227,8 +355,8 @@ public sealed class LedgerRoleTests : IAsyncLifetime
         (await response.Content.ReadAsStringAsync(Cancelled)).ShouldNotContain("   at ");
     }
 
-    private async Task StartRoleAsync() => _role = await LedgerRoleServer.StartAsync(
-        new LedgerRoleOptions
+    private async Task StartRoleAsync(Func<LedgerRoleOptions, LedgerRoleOptions>? configure = null) => _role = await LedgerRoleServer.StartAsync(
+        (configure ?? (options => options))(new LedgerRoleOptions
         {
             Listen = $"127.0.0.1:{_port}",
             StateDirectory = _directory.At("state"),
@@ -236,7 +364,7 @@ public sealed class LedgerRoleTests : IAsyncLifetime
             LogWriter = TextWriter.Null,
             Drain = TimeSpan.FromSeconds(2),
             MaxWait = TimeSpan.FromSeconds(1),
-        },
+        }),
         Cancelled);
 
     private async Task StopRoleAsync()
@@ -248,17 +376,81 @@ public sealed class LedgerRoleTests : IAsyncLifetime
         }
     }
 
-    private Task<RemoteLedger> OpenAsync(string name, TimeSpan? appendTimeout = null, long spoolBytes = 16 * 1024 * 1024) => RemoteLedger.OpenAsync(
+    private Task<RemoteLedger> OpenAsync(
+        string name, TimeSpan? appendTimeout = null, long spoolBytes = 16 * 1024 * 1024, Uri? address = null, string? caFile = null) => RemoteLedger.OpenAsync(
         new RemoteLedgerOptions
         {
-            Address = Url,
+            Address = address ?? Url,
+            CaFile = caFile,
             Token = () => _token,
+            Writer = name,
             SpoolDirectory = _directory.At("spool-" + name),
             SpoolBytes = spoolBytes,
             AppendTimeout = appendTimeout ?? TimeSpan.FromSeconds(2),
             MaxBackoff = TimeSpan.FromMilliseconds(200),
         },
         Cancelled);
+
+    private HttpClient Authorized(Uri address)
+    {
+        var client = new HttpClient { BaseAddress = address };
+        client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", _token);
+        return client;
+    }
+
+    private static async Task<RemoteHead> ClaimAsync(HttpClient client, RemoteClaim claim, HttpStatusCode expected)
+    {
+        using HttpResponseMessage response = await client.PostAsJsonAsync("v1/chains/agents/rynxs/my-agent/claim", claim, RemoteJson.Default.RemoteClaim, Cancelled);
+        response.StatusCode.ShouldBe(expected);
+        return expected == HttpStatusCode.OK
+            ? (await response.Content.ReadFromJsonAsync(RemoteJson.Default.RemoteHead, Cancelled)).ShouldNotBeNull()
+            : new RemoteHead(0, 0, "");
+    }
+
+    private static void FillDisk(string path)
+    {
+        using FileStream file = File.Create(path, bufferSize: 0);
+        try
+        {
+            while (true)
+            {
+                file.Write(new byte[4096]);
+            }
+        }
+        catch (IOException)
+        {
+            // Full, which is what it is for.
+        }
+    }
+
+    /// <summary>A body that begins, and ends when it is told to; without a length.</summary>
+    private sealed class SlowContent : HttpContent
+    {
+        private readonly byte[] _body;
+        private readonly TaskCompletionSource _begun;
+        private readonly Task _release;
+
+        public SlowContent(byte[] body, TaskCompletionSource begun, Task release)
+        {
+            (_body, _begun, _release) = (body, begun, release);
+            Headers.ContentType = new MediaTypeHeaderValue("application/json");
+        }
+
+        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context)
+        {
+            await stream.WriteAsync(_body.AsMemory(0, 10));
+            await stream.FlushAsync();
+            _begun.TrySetResult();
+            await _release;
+            await stream.WriteAsync(_body.AsMemory(10));
+        }
+
+        protected override bool TryComputeLength(out long length)
+        {
+            length = 0;
+            return false;
+        }
+    }
 
     private static LedgerEntry Entry(int number) => new()
     {

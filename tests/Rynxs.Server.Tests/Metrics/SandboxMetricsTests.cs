@@ -6,7 +6,7 @@ namespace Rynxs.Server.Tests.Metrics;
 /// <summary>What agents try in their own sandboxes is counted beside what the execute API runs.</summary>
 public sealed class SandboxMetricsTests
 {
-    private const string Violations = "hardened_sandbox_violations_total{detection_layer=\"SYSCALL_MONITOR\",severity=\"HIGH\",type=\"device_access\"}";
+    private const string Violations = "hardened_sandbox_violations_total{detection_layer=\"SYSCALL_MONITOR\",severity=\"HIGH\",violation_type=\"device_access\"}";
 
     [Fact]
     public async Task A_violation_in_an_agents_sandbox_and_one_of_the_execute_api_are_both_counted()

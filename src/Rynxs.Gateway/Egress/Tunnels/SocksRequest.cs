@@ -34,6 +34,9 @@ internal abstract record SocksRequest
     /// <summary>A tunnel is asked for.</summary>
     public sealed record Tunnel(HostName Host, int Port, int Length) : SocksRequest;
 
+    /// <summary>Asks whether a name may be reached at all (command F0, as Tor's RESOLVE): what DNS inside the sandbox answers by. No address is told.</summary>
+    public sealed record Resolve(HostName Host, int Length) : SocksRequest;
+
     /// <summary>Reads the first message.</summary>
     public static SocksRequest ReadGreeting(ReadOnlySpan<byte> bytes)
     {
@@ -54,6 +57,7 @@ internal abstract record SocksRequest
     public static SocksRequest ReadRequest(ReadOnlySpan<byte> bytes)
     {
         const byte Connect = 1;
+        const byte ResolveName = 0xf0;
         const byte AddressV4 = 1;
         const byte DomainName = 3;
         const byte AddressV6 = 4;
@@ -67,7 +71,7 @@ internal abstract record SocksRequest
             return new Incomplete();
         }
 
-        if (bytes[1] != Connect)
+        if (bytes[1] != Connect && !(bytes[1] == ResolveName && bytes[3] == DomainName))
         {
             // BIND and UDP ASSOCIATE: nothing may listen, and datagrams carry no name that could be checked.
             return new Refused(SocksReply.CommandNotSupported, EgressDenial.Malformed, 0);
@@ -92,12 +96,17 @@ internal abstract record SocksRequest
         }
 
         ReadOnlySpan<byte> name = bytes.Slice(5, bytes[4]);
-        if (!Ascii.IsValid(name) || port == 0)
+        if (!Ascii.IsValid(name) || port == 0 && bytes[1] == Connect)
         {
             return new Refused(SocksReply.NotAllowed, EgressDenial.Malformed, port);
         }
 
         string text = Encoding.ASCII.GetString(name);
+        if (bytes[1] == ResolveName)
+        {
+            return HostName.TryParse(text, out HostName? asked) ? new Resolve(asked, length) : new Refused(SocksReply.NotAllowed, EgressDenial.Name, 0);
+        }
+
         if (HostName.TryParse(text, out HostName? host))
         {
             return new Tunnel(host, port, length);

@@ -17,6 +17,7 @@ internal sealed record TunnelAnswer(int Status, string Code, string? Problem, So
         EgressDenial.Address => Failure(403, "address_refused", "the name resolves to an address that nothing may connect to", SocksReply.NotAllowed),
         EgressDenial.TlsName => Failure(403, "tls_name", "the TLS name is not the host that was asked for", SocksReply.NotAllowed),
         EgressDenial.NotTls => Failure(403, "not_tls", "the policy allows TLS only", SocksReply.NotAllowed),
+        EgressDenial.Name => Failure(403, "name_refused", "the egress policy does not allow this name", SocksReply.NotAllowed),
         EgressDenial.Limit => Failure(429, "too_many_flows", "too many connections, or too many in this second", SocksReply.GeneralFailure),
         EgressDenial.Unrecorded => Failure(503, "unrecorded", "the record of this could not be written, so it did not happen", SocksReply.GeneralFailure),
         EgressDenial.Malformed => Failure(400, "malformed_request", "the request is malformed or has more than one reading", SocksReply.GeneralFailure),

@@ -115,11 +115,15 @@ internal sealed class TunnelHandler(UpstreamConnector connector, TimeProvider ti
 
         SocksRequest request = await ReadAsync(
             input, SocksRequest.MaxBytes, SocksRequest.ReadRequest, static r => r is SocksRequest.Incomplete,
-            static r => r is SocksRequest.Tunnel t ? t.Length : 0, cancellationToken).ConfigureAwait(false);
+            static r => r is SocksRequest.Tunnel t ? t.Length : r is SocksRequest.Resolve n ? n.Length : 0, cancellationToken).ConfigureAwait(false);
         switch (request)
         {
             case SocksRequest.Tunnel tunnel:
                 await ServeTunnelAsync(connection, flows, tunnel.Host, tunnel.Port, AnswerSocksAsync, cancellationToken).ConfigureAwait(false);
+                break;
+            case SocksRequest.Resolve name:
+                bool answered = await flows.MayResolveAsync(name.Host, cancellationToken).ConfigureAwait(false);
+                await WriteReplyAsync(connection, answered ? SocksReply.Succeeded : SocksReply.NotAllowed, cancellationToken).ConfigureAwait(false);
                 break;
             case SocksRequest.Refused refused:
                 await flows.DenyAsync(null, refused.Port, refused.Denial, cancellationToken).ConfigureAwait(false);

@@ -164,6 +164,8 @@ internal sealed class AccessReviews(PrincipalDirectory directory, KindScope scop
     {
         if (await ReviewRequest.ReadAsync(context, Authentication, "SelfSubjectReview") is { } review)
         {
+            DateTimeOffset now = context.RequestServices.GetRequiredService<TimeProvider>().GetUtcNow();
+            review["metadata"] = new JsonObject { ["creationTimestamp"] = now.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", System.Globalization.CultureInfo.InvariantCulture) };
             await ReviewRequest.AnswerAsync(context, review, new JsonObject { ["userInfo"] = UserInfo(context.Principal()) });
         }
     }

@@ -52,11 +52,18 @@ internal static class ReviewRequest
     /// <summary>201 with the object and its status.</summary>
     public static async Task AnswerAsync(HttpContext context, JsonObject given, JsonObject status)
     {
+        JsonObject metadata = given["metadata"]?.DeepClone() as JsonObject ?? [];
+        if (metadata["creationTimestamp"] is null)
+        {
+            // Clients of Go send it as null; the real server's answer leaves it out.
+            metadata.Remove("creationTimestamp");
+        }
+
         var answer = new JsonObject
         {
             ["kind"] = given["kind"]?.DeepClone(),
             ["apiVersion"] = given["apiVersion"]?.DeepClone(),
-            ["metadata"] = given["metadata"] is JsonObject metadata ? metadata.DeepClone() : new JsonObject { ["creationTimestamp"] = null },
+            ["metadata"] = metadata,
         };
         if (given["spec"] is { } spec)
         {

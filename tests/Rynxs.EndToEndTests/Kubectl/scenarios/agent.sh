@@ -5,6 +5,21 @@ kubectl create namespace rynxs >/dev/null 2>&1 || true
 kubectl delete -f "$EXAMPLES/agent.yaml" --ignore-not-found >/dev/null
 
 says 'agent.universe.ai/my-agent created' kubectl apply -f - <"$EXAMPLES/agent.yaml"
+# And as its README writes it, word for word.
+says 'agent.universe.ai/my-agent unchanged' kubectl apply -f - <<EOF
+apiVersion: universe.ai/v1alpha1
+kind: Agent
+metadata:
+  name: my-agent
+  namespace: rynxs
+spec:
+  role: sandbox
+  image: python:3.11-slim
+  resources:
+    requests:
+      memory: "256Mi"
+      cpu: "100m"
+EOF
 says 'agent.universe.ai/my-agent unchanged' kubectl apply -f - <"$EXAMPLES/agent.yaml"
 says 'my-agent' kubectl -n rynxs get agents
 says 'NAMESPACE.*NAME' kubectl get ag -A -o wide

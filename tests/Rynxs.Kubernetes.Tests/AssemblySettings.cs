@@ -1,0 +1,5 @@
+using Rynxs.Kubernetes.Tests.Kit;
+
+// One server of each kind for all tests: each has a namespace of its own.
+[assembly: AssemblyFixture(typeof(OurCluster))]
+[assembly: AssemblyFixture(typeof(RealCluster))]
