@@ -53,8 +53,10 @@ internal static class InferenceBenchmark
             });
             await using ConfiguredAsyncDisposable closing = gateway.ConfigureAwait(false);
             gateway.Replace(ModelOf(direct));
-            GatewayCaller caller = new() { Principal = "agent:bench/a", Namespace = "bench", Agent = "a" };
-            await using WebApplication hop = await StartAsync(context => gateway.ServeAsync(context, caller)).ConfigureAwait(false);
+            // As many agents as it takes for the closed loop not to meet the rate of one, which counts each request all the same.
+            GatewayCaller[] callers = [.. Enumerable.Range(0, 64).Select(i => new GatewayCaller { Principal = $"agent:bench/a{i}", Namespace = "bench", Agent = $"a{i}" })];
+            int turn = 0;
+            await using WebApplication hop = await StartAsync(context => gateway.ServeAsync(context, callers[(uint)Interlocked.Increment(ref turn) % callers.Length])).ConfigureAwait(false);
             using Nginx? nginx = await Nginx.TryStartAsync(directory, direct, cancellationToken).ConfigureAwait(false);
 
             List<(string Name, Uri Url)> ways = [("direct", direct), ("gateway", UrlOf(hop))];
@@ -111,7 +113,7 @@ internal static class InferenceBenchmark
                     {
                         ["up"] = new() { Name = "up", Kind = UpstreamKind.OpenAi, BaseUrl = new Uri(upstream, "v1"), MaxConcurrent = 256 },
                     },
-                    RequestsPerMinute = 100_000_000, // The rule is applied to each request; the closed loop must not reach it.
+                    RequestsPerMinute = 60_000,
                     MaxConcurrent = 256,
                     MaxQueued = 256,
                 },
