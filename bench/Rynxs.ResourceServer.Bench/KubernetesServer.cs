@@ -17,10 +17,36 @@ internal static class KubernetesServer
     public static async Task<Server> StartAsync(string executables)
     {
         string directory = Directory.CreateTempSubdirectory("rynxs-bench-").FullName;
+        List<Process> started = [];
+        HttpClient client = Client();
+        // Owns all of it from here on: a start that fails leaves no process and no directory behind.
+        Server peer = new(client, started, directory);
+        try
+        {
+            await StartAsync(executables, directory, started, client);
+            return peer;
+        }
+        catch
+        {
+            await peer.DisposeAsync();
+            throw;
+        }
+    }
+
+    private static HttpClient Client()
+    {
+        SocketsHttpHandler handler = new() { MaxConnectionsPerServer = 4096 };
+        // The server made its certificate a moment ago, on this machine, for nobody else.
+        handler.SslOptions.RemoteCertificateValidationCallback = (_, _, _, _) => true;
+        return new HttpClient(handler) { Timeout = TimeSpan.FromMinutes(5) };
+    }
+
+    private static async Task StartAsync(string executables, string directory, List<Process> started, HttpClient client)
+    {
         int[] ports = FreePorts(3);
         string etcdUrl = $"http://127.0.0.1:{ports[0]}";
-        Process etcd = Spawn(executables, "etcd", "--data-dir", Path.Combine(directory, "etcd"), "--listen-client-urls", etcdUrl, "--advertise-client-urls", etcdUrl,
-            "--listen-peer-urls", $"http://127.0.0.1:{ports[1]}", "--log-level", "error");
+        started.Add(Spawn(executables, "etcd", "--data-dir", Path.Combine(directory, "etcd"), "--listen-client-urls", etcdUrl, "--advertise-client-urls", etcdUrl,
+            "--listen-peer-urls", $"http://127.0.0.1:{ports[1]}", "--log-level", "error"));
         string key = Path.Combine(directory, "sa.key");
         using (RSA rsa = RSA.Create(2048))
             await File.WriteAllTextAsync(key, rsa.ExportRSAPrivateKeyPem());
@@ -28,13 +54,10 @@ internal static class KubernetesServer
         string token = Convert.ToHexString(RandomNumberGenerator.GetBytes(16));
         string tokens = Path.Combine(directory, "tokens.csv");
         await File.WriteAllTextAsync(tokens, $"{token},bench,bench\n");
-        Process server = Spawn(executables, "kube-apiserver", $"--token-auth-file={tokens}", $"--etcd-servers={etcdUrl}", $"--secure-port={ports[2]}", "--bind-address=127.0.0.1", $"--cert-dir={directory}",
+        started.Add(Spawn(executables, "kube-apiserver", $"--token-auth-file={tokens}", $"--etcd-servers={etcdUrl}", $"--secure-port={ports[2]}", "--bind-address=127.0.0.1", $"--cert-dir={directory}",
             "--service-account-issuer=https://localhost", $"--service-account-key-file={key}", $"--service-account-signing-key-file={key}", "--authorization-mode=AlwaysAllow",
-            "--disable-admission-plugins=ServiceAccount", "--service-cluster-ip-range=10.0.0.0/24", "--v=0");
-        SocketsHttpHandler handler = new() { MaxConnectionsPerServer = 4096 };
-        // The server made its certificate a moment ago, on this machine, for nobody else.
-        handler.SslOptions.RemoteCertificateValidationCallback = (_, _, _, _) => true;
-        HttpClient client = new(handler) { BaseAddress = new Uri($"https://127.0.0.1:{ports[2]}"), Timeout = TimeSpan.FromMinutes(5) };
+            "--disable-admission-plugins=ServiceAccount", "--service-cluster-ip-range=10.0.0.0/24", "--v=0"));
+        client.BaseAddress = new Uri($"https://127.0.0.1:{ports[2]}");
         client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
         using CancellationTokenSource patience = new(TimeSpan.FromMinutes(2));
         while (true)
@@ -43,13 +66,15 @@ internal static class KubernetesServer
             {
                 using HttpResponseMessage ready = await client.GetAsync("/api/v1/namespaces/default", patience.Token);
                 if (ready.IsSuccessStatusCode)
-                    return new Server(client, [server, etcd], directory);
+                    return;
             }
             catch (HttpRequestException)
             {
                 // Not listening yet.
             }
 
+            if (started.Find(process => process.HasExited) is { } ended)
+                throw new InvalidOperationException($"{ended.StartInfo.FileName} ended with {ended.ExitCode} before the server was ready");
             await Task.Delay(200, patience.Token);
         }
     }
