@@ -49,13 +49,14 @@ internal static class EgressBenchmark
 
             long before = Settled();
             List<Socket> idle = [];
-            for (int i = 0; i < IdleTunnels; i++)
+            int tunnels = await TunnelsAsync(output).ConfigureAwait(false);
+            for (int i = 0; i < tunnels; i++)
             {
                 idle.Add(await TunnelAsync(path, port, cancellationToken).ConfigureAwait(false));
             }
 
             long held = Settled() - before;
-            await output.WriteLineAsync(Line($"{channel.OpenFlows:N0} idle tunnels", $"{held / 1024.0 / IdleTunnels:0.0} KiB each of managed memory, with client and upstream (budget 64)")).ConfigureAwait(false);
+            await output.WriteLineAsync(Line($"{channel.OpenFlows:N0} idle tunnels", $"{held / 1024.0 / tunnels:0.0} KiB each of managed memory, with client and upstream (budget 64)")).ConfigureAwait(false);
             long began = Stopwatch.GetTimestamp();
             channel.ReplacePolicy(Model());
             await output.WriteLineAsync(Line("reload with them open", $"{Stopwatch.GetElapsedTime(began).TotalMilliseconds:0.0} ms with compiling, {channel.OpenFlows:N0} still open (budget 50)")).ConfigureAwait(false);
@@ -65,6 +66,22 @@ internal static class EgressBenchmark
         await stop.CancelAsync().ConfigureAwait(false);
         await serving.ConfigureAwait(false);
         Directory.Delete(directory, recursive: true);
+    }
+
+    /// <summary>As many as this process may have files open for: each tunnel takes four here, one for the client, two in the gateway and one for the upstream.</summary>
+    private static async Task<int> TunnelsAsync(TextWriter output)
+    {
+        const int FilesOfATunnel = 4, FilesBeside = 1_000;
+        string line = File.ReadLines("/proc/self/limits").First(limit => limit.StartsWith("Max open files", StringComparison.Ordinal));
+        string soft = line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[3];
+        if (!long.TryParse(soft, CultureInfo.InvariantCulture, out long files) || (files - FilesBeside) / FilesOfATunnel >= IdleTunnels)
+        {
+            return IdleTunnels;
+        }
+
+        int tunnels = (int)Math.Max(1, (files - FilesBeside) / FilesOfATunnel);
+        await output.WriteLineAsync(Line("idle tunnels", $"{tunnels:N0} instead of {IdleTunnels:N0}: this process may have {files:N0} files open")).ConfigureAwait(false);
+        return tunnels;
     }
 
     private static double Decide(EgressPolicyModel model)
